@@ -1,0 +1,1 @@
+"""RQ workers and their jobs: drains, and the ticker that keeps them running."""

@@ -1,0 +1,1 @@
+"""The way of an event over the bus: frames, lanes, streams, and the embedded server."""

@@ -1,0 +1,293 @@
+"""Streams of a Redis-compatible server: publish frames, read them, delete exactly the committed ones.
+
+One stream a signal and partition, its name in the hash tag, so that everything of a partition shares a
+cluster slot:
+
+    monitoring:meta                      hash: version, instance, partitions:logs
+    monitoring:{logs:0}                  the stream
+    monitoring:{logs:0}:low:<lane>       watermark: every seq up to it is in the store; expires
+    monitoring:{logs:0}:lane:<lane>      what the lane's producer last said of itself, JSON; expires
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+
+__all__ = [
+    "META_KEY",
+    "PROTOCOL_VERSION",
+    "Entry",
+    "Reply",
+    "StreamTransport",
+    "Streams",
+    "Transport",
+    "connect",
+    "lane_key",
+    "low_key",
+    "stream_key",
+]
+
+META_KEY = "monitoring:meta"
+PROTOCOL_VERSION = "1"
+WATERMARK_TTL_SECONDS = 86_400
+"""A producer asks every few seconds; one that slept longer replays, and the drain says the watermark again."""
+REPORT_TTL_SECONDS = 8 * 86_400
+"""As long as marks are kept: afterwards nobody can say what became of the lane."""
+PRESSURE = 0.5
+"""Publishers stop at half of maxmemory: the other half is for RQ, watermarks and the AOF's buffers."""
+_MEMORY_CHECK_SECONDS = 1.0
+"""INFO memory costs about 40 us; once a second is often enough below the pressure mark."""
+
+_UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError)
+
+_HEAD_CREATED = """
+local e = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not e then return false end
+for i = 1, #e[2], 2 do if e[2][i] == 'created' then return e[2][i + 1] end end
+return '0'
+"""
+
+
+def stream_key(signal: str, partition: int) -> str:
+    """Name of a partition's stream."""
+    return f"monitoring:{{{signal}:{partition}}}"
+
+
+def low_key(signal: str, partition: int, lane: str) -> str:
+    """Name of a lane's watermark."""
+    return f"{stream_key(signal, partition)}:low:{lane}"
+
+
+def lane_key(signal: str, partition: int, lane: str) -> str:
+    """Name of a lane's own report."""
+    return f"{stream_key(signal, partition)}:lane:{lane}"
+
+
+def connect(url: str, *, timeout_seconds: float = 5.0) -> redis.Redis:
+    """A client of this server (redis://, rediss://, unix://), which never retries by itself.
+
+    A retry of XADD inside the client would publish a frame twice; who calls knows better.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+class Reply(NamedTuple):
+    """What a publisher learns in a round trip.
+
+    `ids` are the entry ids of the published frames, in order. `low` is the lane's watermark, 0 if none is
+    known. `full` says to stop publishing for now: the bus is at its memory or length mark.
+    """
+
+    ids: list[str]
+    low: int
+    full: bool
+
+
+class Transport(Protocol):
+    """How a publisher reaches the bus: directly, or through the HTTP API. Not shared between threads or forks.
+
+    Every method raises BusUnavailable when no answer came (frames may have arrived all the same), BusFull
+    when the server refused for lack of memory (frames before the refused one may have arrived), BusRefused
+    when the server must not be used.
+    """
+
+    def partitions(self, signal: str) -> int:
+        """How many partitions the signal has."""
+        ...
+
+    def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
+        """Append the frames of one lane in order (none: only ask for the watermark)."""
+        ...
+
+    def present(self, signal: str, partition: int, entry_id: str) -> bool:
+        """Whether the entry still waits in the stream."""
+        ...
+
+    def report(self, signal: str, partition: int, lane: str, facts: Mapping[str, Any]) -> None:
+        """Say how the lane is doing: emitted, dropped by reason, sealed seq, service, host, pid, closed."""
+        ...
+
+    def close(self) -> None:
+        """Give up the connection."""
+        ...
+
+
+class StreamTransport:
+    """The Transport that talks to the server itself."""
+
+    def __init__(self, client: redis.Redis, *, stream_length: int) -> None:
+        self._client = client
+        self._stream_length = stream_length
+        self._memory_full = False
+        self._memory_checked = float("-inf")
+
+    def partitions(self, signal: str) -> int:
+        """See Transport. Raises BusRefused where no monitoring instance has announced itself."""
+        version, count = _call(lambda: self._client.hmget(META_KEY, "version", f"partitions:{signal}"))
+        if count is None:
+            raise BusRefused(
+                "no monitoring instance uses this server (no key monitoring:meta): start `monitoring up`"
+            )
+        if version != PROTOCOL_VERSION.encode():
+            raise BusRefused(
+                f"the instance on this server speaks protocol {version!r}; this release speaks 1"
+            )
+        return int(count)
+
+    def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
+        """See Transport."""
+        stream = stream_key(signal, partition)
+        ask_memory = self._memory_full or time.monotonic() - self._memory_checked > _MEMORY_CHECK_SECONDS
+
+        def round_trip() -> list[Any]:
+            pipe = self._client.pipeline(transaction=False)
+            for frame in frames:
+                pipe.xadd(stream, frame.fields())  # type: ignore[arg-type]
+            pipe.get(low_key(signal, partition, lane))
+            pipe.xlen(stream)
+            if ask_memory:
+                pipe.info("memory")
+            return pipe.execute()
+
+        answers = _call(round_trip)
+        if ask_memory:
+            memory = answers.pop()
+            limit = int(memory.get("maxmemory", 0))
+            self._memory_full = limit > 0 and int(memory["used_memory"]) > limit * PRESSURE
+            self._memory_checked = time.monotonic()
+        *ids, low, length = answers
+        full = self._memory_full or length >= self._stream_length
+        return Reply([entry_id.decode() for entry_id in ids], int(low or 0), full)
+
+    def present(self, signal: str, partition: int, entry_id: str) -> bool:
+        """See Transport."""
+        return bool(_call(lambda: self._client.xrange(stream_key(signal, partition), entry_id, entry_id)))
+
+    def report(self, signal: str, partition: int, lane: str, facts: Mapping[str, Any]) -> None:
+        """See Transport."""
+        key = lane_key(signal, partition, lane)
+        _call(lambda: self._client.set(key, orjson.dumps(dict(facts)), ex=REPORT_TTL_SECONDS))
+
+    def close(self) -> None:
+        """See Transport."""
+        self._client.close()
+
+
+class Entry(NamedTuple):
+    """One stream entry as it was read, not yet understood."""
+
+    id: str
+    fields: dict[bytes, bytes]
+
+
+class Streams:
+    """The consuming side of the streams. Raises as Transport does."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+
+    def announce(self, partitions: Mapping[str, int], instance: str) -> None:
+        """Make this server known as ours and say how many partitions each signal has.
+
+        Raises BusRefused unless the server keeps what it is given: Redis >= 6.2 with `noeviction`.
+        """
+        info = _call(self.client.info)
+        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+        if version < (6, 2):
+            raise BusRefused(f"Redis {info['redis_version']} is too old: 6.2 or Valkey is needed")
+        policy = info.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise BusRefused(
+                f"the server's maxmemory-policy is {policy}: it would delete queued events when memory is short. "
+                "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)"
+            )
+        meta = {"version": PROTOCOL_VERSION, "instance": instance}
+        meta.update({f"partitions:{signal}": str(count) for signal, count in partitions.items()})
+        _call(lambda: self.client.hset(META_KEY, mapping=meta))
+
+    def read(self, cursors: Mapping[str, str], *, count: int, block_ms: int | None) -> dict[str, list[Entry]]:
+        """Entries behind each stream's cursor ("0-0": from the start), at most `count` a stream.
+
+        Waits up to `block_ms` for the first one; None does not wait.
+        """
+        answers = _call(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]
+        pairs = answers.items() if isinstance(answers, dict) else (answers or ())
+        found: dict[str, list[Entry]] = {}
+        for stream, entries in pairs:
+            rows = entries[0] if isinstance(answers, dict) else entries
+            found[stream.decode()] = [Entry(entry_id.decode(), fields) for entry_id, fields in rows if fields]
+        return found
+
+    def settle(self, signal: str, partition: int, ids: Sequence[str], lows: Mapping[str, int]) -> None:
+        """Delete exactly these entries, then publish these lanes' watermarks.
+
+        Deleting comes first because it frees memory, which publishing may need. Raises BusFull if the
+        watermarks did not fit; the entries are deleted then.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        if ids:
+            pipe.xdel(stream_key(signal, partition), *ids)
+        for lane, low in lows.items():
+            pipe.set(low_key(signal, partition, lane), low, ex=WATERMARK_TTL_SECONDS)
+        _call(pipe.execute)
+
+    def length(self, signal: str, partition: int) -> int:
+        """Entries in the stream."""
+        return int(_call(lambda: self.client.xlen(stream_key(signal, partition))))
+
+    def oldest_created(self, signal: str, partition: int) -> int | None:
+        """When the oldest waiting frame was sealed, nanoseconds; None where the stream is empty."""
+        found = _call(lambda: self.client.eval(_HEAD_CREATED, 1, stream_key(signal, partition)))
+        return int(found) if found else None
+
+    def reports(self, signal: str, partition: int) -> dict[str, dict[str, Any]]:
+        """What each lane's producer last said of itself, by lane."""
+        prefix = lane_key(signal, partition, "")
+
+        def scan() -> dict[str, dict[str, Any]]:
+            pattern = prefix.replace("[", "\\[") + "*"
+            keys = [key.decode() for key in self.client.scan_iter(match=pattern, count=1000)]
+            values = self.client.mget(keys) if keys else []
+            return {
+                key.removeprefix(prefix): orjson.loads(value)
+                for key, value in zip(keys, values, strict=True)
+                if value
+            }
+
+        return _call(scan)
+
+
+def _call(action: Any) -> Any:
+    """Run one exchange with the server and turn its errors into ours."""
+    try:
+        return action()
+    except redis.exceptions.AuthenticationError as error:
+        raise BusRefused(f"the bus refused the credentials: {error}") from error
+    except redis.exceptions.BusyLoadingError as error:
+        raise BusUnavailable("the bus is still loading its data") from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise BusFull("the bus is at its maxmemory") from error
+    except _UNAVAILABLE as error:
+        raise BusUnavailable(f"the bus did not answer: {error}") from error
+    except redis.ResponseError as error:
+        if "OOM" in str(error):
+            raise BusFull("the bus is at its maxmemory") from error
+        if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")):
+            raise BusUnavailable(f"the bus cannot take writes now: {error}") from error
+        raise BusRefused(f"the bus refused the command: {error}") from error

@@ -1,0 +1,35 @@
+"""Time as an argument: wall time for events, boot time for leases.
+
+Leases must survive a wall clock that is set back, so they count CLOCK_BOOTTIME and name the boot they
+belong to; a lease of another boot has no holder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+__all__ = ["NowNs", "boot_id", "boot_seconds", "wall_ns"]
+
+NowNs = Callable[[], int]
+"""A function that returns nanoseconds since 1970 in UTC."""
+
+wall_ns: NowNs = time.time_ns
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_seconds() -> float:
+    """Seconds since this machine booted, sleep included; the same in every process of the machine."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+@cache
+def boot_id() -> str:
+    """Identity of this boot of this machine, or "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

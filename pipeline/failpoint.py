@@ -1,0 +1,35 @@
+"""Named places at which a fault test kills the process.
+
+`hit(name)` costs a comparison while no directory is set. With one, the process that finds a file of that
+name there removes it and dies by SIGKILL, or stops by SIGSTOP if the file says "stop": once a file, whoever
+comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+__all__ = ["arm", "hit"]
+
+_directory: Path | None = None
+
+
+def arm(directory: Path | None) -> None:
+    """Look for failpoint files in this directory from now on; None switches all off."""
+    global _directory
+    _directory = directory
+
+
+def hit(name: str) -> None:
+    """Die here if a test asks for it."""
+    if _directory is None:
+        return
+    file = _directory / name
+    try:
+        action = file.read_text().strip()
+        file.unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""The publisher: buffer, seal, retain until committed, replay."""

@@ -1,0 +1,291 @@
+"""Every setting of the product, in one table.
+
+A setting comes from the environment, else it is the default. Nothing else in the product reads the
+environment. An unknown `MONITORING_*` name is an error that names its nearest neighbour, because a
+misspelt setting that is silently ignored is found at night.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from monitoring.pipeline.errors import SettingsError
+
+__all__ = ["TABLE", "Setting", "Settings", "Value", "default_data_dir", "load", "mask_url", "unknown_names"]
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: environment name, type by its default or `kind`, unit, reason for the default, secret or not.
+
+    `aliases` are other environment names that are read when the first is absent, in order.
+    `kind` is "text" | "whole" | "number" | "flag" | "size" (accepts 512mb) | "duration" (accepts 90s, 7d) | "choice".
+    """
+
+    name: str
+    default: Value
+    kind: str
+    unit: str
+    reason: str
+    secret: bool = False
+    aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    minimum: float = 0
+
+    @property
+    def key(self) -> str:
+        """Attribute of `Settings` that holds it: the name without its prefix, in lower case."""
+        return self.name.removeprefix("MONITORING_").lower()
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("MONITORING_DATA_DIR", None, "text", "path",
+            "segments, control.db, spool and keys; a local disk. Default: the platform's user data directory"),
+    Setting("MONITORING_BUS_URL", None, "text", "url",
+            "Redis >= 6.2 or Valkey; else REDIS_URL, else `monitoring up` starts its own server",
+            secret=True, aliases=("REDIS_URL",)),
+    Setting("MONITORING_URL", None, "text", "url",
+            "address of a monitoring API: a service without access to the bus sends its frames there"),
+    Setting("MONITORING_API_KEY", None, "text", "key", "the key that goes with MONITORING_URL", secret=True),
+    Setting("MONITORING_HOST", "127.0.0.1", "text", "address", "the API listens on loopback until told otherwise"),
+    Setting("MONITORING_PORT", 8321, "whole", "port", "free of well-known services; tcp://… (Kubernetes) is ignored"),
+    Setting("MONITORING_SERVICE", None, "text", "name",
+            "service of events that name none. Default: the field, key, file or program they come from"),
+    Setting("MONITORING_ENVIRONMENT", "", "text", "name", "deployment environment of events that name none"),
+    Setting("MONITORING_RELEASE", "", "text", "version", "release of events that name none"),
+    Setting("MONITORING_SPOOL_DIR", None, "text", "path",
+            "where frames are fsynced before they are sent (A1). Default: no spool in an SDK"),
+    Setting("MONITORING_DURABILITY", "memory", "choice", "",
+            "memory: buffer only; spool: fsync first, shed when full; required: fsync first, raise when full",
+            choices=("memory", "spool", "required")),
+    Setting("MONITORING_PARTITIONS", 2, "whole", "partitions",
+            "of the logs; one drain a partition at a time, so as many as cores. Read when the catalog is made",
+            minimum=1),
+    Setting("MONITORING_BUFFER_EVENTS", 100_000, "whole", "events",
+            "an SDK's memory while the bus is away: 100,000 of 340 bytes are about 80 MB in Python", minimum=100),
+    Setting("MONITORING_BUFFER_BYTES", 64 << 20, "size", "bytes", "the same bound by text bytes", minimum=1 << 16),
+    Setting("MONITORING_FLUSH_INTERVAL", 0.2, "duration", "seconds",
+            "how long an event waits for company; a fifth of the second it may take to be searchable", minimum=0.01),
+    Setting("MONITORING_FRAME_EVENTS", 1000, "whole", "events",
+            "the bus costs 0.7 us an event at 1,000 a frame and little less beyond", minimum=1),
+    Setting("MONITORING_BUS_MEMORY", 512 << 20, "size", "bytes",
+            "maxmemory of the embedded server; publishers stop at half: about a million events of backlog",
+            minimum=16 << 20),
+    Setting("MONITORING_STREAM_LENGTH", 100_000, "whole", "frames",
+            "length cap of a stream: publishers stop there even where maxmemory is unlimited", minimum=16),
+    Setting("MONITORING_BATCH_EVENTS", 10_000, "whole", "events",
+            "most rows a commit: beyond it the cost an event is flat, below it fsync shows", minimum=1),
+    Setting("MONITORING_DRAIN_SLICE", 30.0, "duration", "seconds",
+            "a drain job's life: an RQ job costs 17 ms, so 0.06 %; also how soon partitions rebalance", minimum=0.1),
+    Setting("MONITORING_SEGMENT_EVENTS", 1_000_000, "whole", "events",
+            "a segment rolls over here: index merges cost more with size (10 -> 17 us from 1 to 10 million)",
+            minimum=100),
+    Setting("MONITORING_SEGMENT_BYTES", 1 << 30, "size", "bytes", "or here, for large events", minimum=1 << 20),
+    Setting("MONITORING_SEGMENT_AGE", 86_400.0, "duration", "seconds",
+            "or at this age, so that retention has whole files to delete", minimum=1),
+    Setting("MONITORING_RETENTION_AGE", 30 * 86_400.0, "duration", "seconds", "older segments are deleted; 0 keeps all"),
+    Setting("MONITORING_RETENTION_BYTES", 20 << 30, "size", "bytes",
+            "the oldest segments go when all together are larger; 0 keeps all"),
+    Setting("MONITORING_DISK_RESERVE", 256 << 20, "size", "bytes",
+            "drains stop before the disk is full, so that commits and roll-overs in progress can end"),
+    Setting("MONITORING_QUERY_TIMEOUT", 10.0, "duration", "seconds", "a query answers `partial` past it", minimum=0.05),
+    Setting("MONITORING_SPOOL_BYTES", 1 << 30, "size", "bytes", "bound of a spool directory", minimum=1 << 20),
+    Setting("MONITORING_MAX_BODY", 32 << 20, "size", "bytes",
+            "largest HTTP body, compressed or not; larger ones are answered 413", minimum=1 << 10),
+    Setting("MONITORING_WORKERS", 1, "whole", "processes", "drain workers that `monitoring up` starts"),
+    Setting("MONITORING_FAILPOINT_DIR", None, "text", "path",
+            "for fault tests only: a process that passes a failpoint whose file stands here consumes it and dies"),
+    Setting("LOG_LEVEL", "INFO", "choice", "", "level of the product's own log on standard error",
+            choices=("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL")),
+    Setting("LOG_FORMAT", "text", "choice", "", "text for people, json for machines", choices=("text", "json")),
+)  # fmt: skip
+
+_BY_NAME = {setting.name: setting for setting in TABLE}
+_BY_KEY = {setting.key: setting for setting in TABLE}
+_SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30,
+          "t": 1 << 40, "tb": 1 << 40}  # fmt: skip
+_DURATIONS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_FLAGS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+class Settings:
+    """The settings in force, as attributes named without their prefix (`settings.data_dir`, `settings.port`).
+
+    `source(key)` tells where one came from: "default" or the environment's name.
+    """
+
+    def __init__(self, values: Mapping[str, Value], sources: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._sources = dict(sources)
+
+    def __getattr__(self, key: str) -> Value:
+        try:
+            return self.__dict__["_values"][key]  # type: ignore[no-any-return]
+        except KeyError:
+            raise AttributeError(f"no setting {key}") from None
+
+    def text(self, key: str) -> str:
+        """A text setting; "" where it is unset."""
+        return str(self._values[key] or "")
+
+    def whole(self, key: str) -> int:
+        """A count, port or size."""
+        return int(self._values[key] or 0)
+
+    def number(self, key: str) -> float:
+        """A duration in seconds."""
+        return float(self._values[key] or 0)
+
+    def path(self, key: str) -> Path | None:
+        """A path setting, `~` expanded; None where it is unset."""
+        value = self._values[key]
+        return Path(str(value)).expanduser() if value else None
+
+    @property
+    def data(self) -> Path:
+        """The data directory, absolute."""
+        return (self.path("data_dir") or default_data_dir()).absolute()
+
+    def source(self, key: str) -> str:
+        """Where the value of `key` comes from."""
+        return self._sources[key]
+
+    def replace(self, **changes: Value) -> Settings:
+        """A copy with some values set by the caller."""
+        unknown = set(changes) - set(self._values)
+        if unknown:
+            raise SettingsError(f"no setting {sorted(unknown)[0]}")
+        return Settings({**self._values, **changes}, {**self._sources, **dict.fromkeys(changes, "argument")})
+
+    def rows(self) -> list[tuple[Setting, str, str]]:
+        """Each setting with its value as text (secrets masked) and its source."""
+        return [(row, _shown(row, self._values[row.key]), self._sources[row.key]) for row in TABLE]
+
+
+def load(environ: Mapping[str, str] | None = None, *, strict: bool = True) -> Settings:
+    """The settings of an environment (default: this process's).
+
+    Raises SettingsError for a value that cannot be used and, when `strict`, for an unknown name.
+    """
+    environ = os.environ if environ is None else environ
+    if strict:
+        for name, nearest in unknown_names(environ):
+            hint = f"; did you mean {nearest}?" if nearest else "; `monitoring config` lists all"
+            raise SettingsError(f"{name} is not a setting{hint}")
+    values: dict[str, Value] = {}
+    sources: dict[str, str] = {}
+    for row in TABLE:
+        name = next((name for name in (row.name, *row.aliases) if environ.get(name)), None)
+        text = environ[name] if name else ""
+        if name == "MONITORING_PORT" and "://" in text:
+            name = None  # Kubernetes injects MONITORING_PORT=tcp://… for a service called "monitoring"
+        values[row.key] = row.default if name is None else _parse(row, name, text)
+        sources[row.key] = name or "default"
+    return Settings(values, sources)
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The `MONITORING_*` names that are no setting, each with its nearest known name or ""."""
+    return [
+        (name, next(iter(difflib.get_close_matches(name, _BY_NAME, 1, 0.6)), ""))
+        for name in sorted(environ)
+        if name.startswith("MONITORING_") and name not in _BY_NAME and not _kubernetes(name, environ[name])
+    ]
+
+
+def _kubernetes(name: str, value: str) -> bool:
+    """Whether this is one of the variables that Kubernetes injects for a service called "monitoring"."""
+    return bool(re.fullmatch(r"MONITORING_(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP)\w*)", name)) and bool(
+        value
+    )
+
+
+def _parse(row: Setting, name: str, text: str) -> Value:
+    try:
+        value = _PARSERS[row.kind](row, text.strip())
+    except ValueError as error:
+        raise SettingsError(f"{name}={_shown(row, text)}: {error}") from None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < row.minimum:
+        raise SettingsError(f"{name}={text}: the least is {row.minimum:g} {row.unit}")
+    return value
+
+
+def _quantity(text: str, units: Mapping[str, float], example: str) -> float:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2].lower() not in units:
+        raise ValueError(f"expected a number with a unit, like {example}")
+    return float(match[1]) * units[match[2].lower()]
+
+
+def _choice(row: Setting, text: str) -> str:
+    for choice in row.choices:
+        if choice.lower() == text.lower():
+            return choice
+    raise ValueError(f"expected one of {', '.join(row.choices)}")
+
+
+def _flag(row: Setting, text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise ValueError("expected true or false")
+    return _FLAGS[text.lower()]
+
+
+def _whole(row: Setting, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
+
+
+_PARSERS = {
+    "text": lambda row, text: text,
+    "whole": _whole,
+    "size": lambda row, text: int(_quantity(text, _SIZES, "512mb")),
+    "duration": lambda row, text: _quantity(text, _DURATIONS, "30s, 15m or 7d"),
+    "flag": _flag,
+    "choice": _choice,
+}
+
+
+def _shown(row: Setting, value: Value) -> str:
+    if value is None or value == "":
+        return ""
+    if not row.secret:
+        return str(value)
+    return mask_url(str(value)) if row.unit == "url" else "********"
+
+
+def mask_url(url: str) -> str:
+    """The URL with its password, and every query value, hidden."""
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    if "@" in netloc:
+        user, _, host = netloc.rpartition("@")
+        netloc = f"{user.partition(':')[0]}:********@{host}"
+    query = re.sub(r"=[^&]*", "=********", parts.query)
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def default_data_dir() -> Path:
+    """The platform's user data directory for this product."""
+    from platformdirs import user_data_path
+
+    return user_data_path("monitoring", appauthor=False)

@@ -1,0 +1,1 @@
+"""The store: segments, marks, leases, the catalog, and what keeps them in order."""

@@ -1,0 +1,1 @@
+"""What runs inside observed services, on top of the pipeline."""
