@@ -48,7 +48,7 @@ class Setting:
 
 TABLE: tuple[Setting, ...] = (
     Setting("MONITORING_DATA_DIR", None, "text", "path",
-            "segments, control.db, spool and keys; a local disk. Default: the platform's user data directory"),
+            "segments, control.db, spool and keys; a local disk. Default: the user data directory"),
     Setting("MONITORING_BUS_URL", None, "text", "url",
             "Redis >= 6.2 or Valkey; else REDIS_URL, else `monitoring up` starts its own server",
             secret=True, aliases=("REDIS_URL",)),
@@ -213,9 +213,7 @@ def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _kubernetes(name: str, value: str) -> bool:
     """Whether this is one of the variables that Kubernetes injects for a service called "monitoring"."""
-    return bool(re.fullmatch(r"MONITORING_(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP)\w*)", name)) and bool(
-        value
-    )
+    return bool(re.fullmatch(r"MONITORING_(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP)\w*)", name)) and bool(value)
 
 
 def _parse(row: Setting, name: str, text: str) -> Value:

@@ -135,9 +135,7 @@ class Frame:
     def verify(self) -> None:
         """Raises FrameCorrupt unless the digest fits."""
         if self.expected_digest() != self.digest:
-            raise FrameCorrupt(
-                f"frame {self.lane}/{self.seq}: the digest does not fit, its bytes were changed"
-            )
+            raise FrameCorrupt(f"frame {self.lane}/{self.seq}: the digest does not fit, its bytes were changed")
 
 
 def _check_header(frame: Frame) -> None:
@@ -150,15 +148,9 @@ def _check_header(frame: Frame) -> None:
     if len(frame.payload) > MAX_FRAME_BYTES or frame.encoding != "json":
         raise ValueError("the payload is too large or its encoding unknown")
     counters = frame.counters
-    if (
-        type(counters) is not dict
-        or type(counters["emitted"]) is not int
-        or type(counters["dropped"]) is not dict
-    ):
+    if type(counters) is not dict or type(counters["emitted"]) is not int or type(counters["dropped"]) is not dict:
         raise ValueError("counters are malformed")
-    if any(
-        type(count) is not int or count < 0 for count in (counters["emitted"], *counters["dropped"].values())
-    ):
+    if any(type(count) is not int or count < 0 for count in (counters["emitted"], *counters["dropped"].values())):
         raise ValueError("counters are malformed")
 
 
@@ -197,10 +189,7 @@ def seal(
 
 def encode_payload(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> bytes:
     """The payload for these events. Raises TypeError where a text holds lone surrogates."""
-    columns = [
-        column[0] if column.count(column[0]) == len(column) else column
-        for column in zip(*events, strict=True)
-    ]
+    columns = [column[0] if column.count(column[0]) == len(column) else column for column in zip(*events, strict=True)]
     body: dict[str, Any] = {"columns": columns}
     if rejected:
         body["rejected"] = [[r.reason, base64.b64encode(r.raw).decode(), r.source, r.line] for r in rejected]
@@ -256,12 +245,7 @@ def iter_records(data: bytes) -> Iterator[tuple[Frame, int]]:
     while offset + _RECORD.size <= len(data):
         magic, header_length, payload_length, crc = _RECORD.unpack_from(data, offset)
         end = offset + _RECORD.size + header_length + payload_length
-        if (
-            magic != _MAGIC
-            or header_length > _MAX_HEADER_BYTES
-            or payload_length > MAX_FRAME_BYTES
-            or end > len(data)
-        ):
+        if magic != _MAGIC or header_length > _MAX_HEADER_BYTES or payload_length > MAX_FRAME_BYTES or end > len(data):
             return
         middle = offset + _RECORD.size + header_length
         header, payload = bytes(view[offset + _RECORD.size : middle]), bytes(view[middle:end])

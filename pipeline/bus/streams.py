@@ -141,13 +141,9 @@ class StreamTransport:
         """See Transport. Raises BusRefused where no monitoring instance has announced itself."""
         version, count = _call(lambda: self._client.hmget(META_KEY, "version", f"partitions:{signal}"))
         if count is None:
-            raise BusRefused(
-                "no monitoring instance uses this server (no key monitoring:meta): start `monitoring up`"
-            )
+            raise BusRefused("no monitoring instance uses this server (no key monitoring:meta): start `monitoring up`")
         if version != PROTOCOL_VERSION.encode():
-            raise BusRefused(
-                f"the instance on this server speaks protocol {version!r}; this release speaks 1"
-            )
+            raise BusRefused(f"the instance on this server speaks protocol {version!r}; this release speaks 1")
         return int(count)
 
     def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
@@ -265,9 +261,7 @@ class Streams:
             keys = [key.decode() for key in self.client.scan_iter(match=pattern, count=1000)]
             values = self.client.mget(keys) if keys else []
             return {
-                key.removeprefix(prefix): orjson.loads(value)
-                for key, value in zip(keys, values, strict=True)
-                if value
+                key.removeprefix(prefix): orjson.loads(value) for key, value in zip(keys, values, strict=True) if value
             }
 
         return _call(scan)
