@@ -12,7 +12,7 @@ cluster slot:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -32,6 +32,7 @@ __all__ = [
     "Streams",
     "Transport",
     "connect",
+    "exchange",
     "lane_key",
     "low_key",
     "stream_key",
@@ -139,7 +140,7 @@ class StreamTransport:
 
     def partitions(self, signal: str) -> int:
         """See Transport. Raises BusRefused where no monitoring instance has announced itself."""
-        version, count = _call(lambda: self._client.hmget(META_KEY, "version", f"partitions:{signal}"))
+        version, count = exchange(lambda: self._client.hmget(META_KEY, "version", f"partitions:{signal}"))
         if count is None:
             raise BusRefused("no monitoring instance uses this server (no key monitoring:meta): start `monitoring up`")
         if version != PROTOCOL_VERSION.encode():
@@ -161,7 +162,7 @@ class StreamTransport:
                 pipe.info("memory")
             return pipe.execute()
 
-        answers = _call(round_trip)
+        answers = exchange(round_trip)
         if ask_memory:
             memory = answers.pop()
             limit = int(memory.get("maxmemory", 0))
@@ -173,12 +174,12 @@ class StreamTransport:
 
     def present(self, signal: str, partition: int, entry_id: str) -> bool:
         """See Transport."""
-        return bool(_call(lambda: self._client.xrange(stream_key(signal, partition), entry_id, entry_id)))
+        return bool(exchange(lambda: self._client.xrange(stream_key(signal, partition), entry_id, entry_id)))
 
     def report(self, signal: str, partition: int, lane: str, facts: Mapping[str, Any]) -> None:
         """See Transport."""
         key = lane_key(signal, partition, lane)
-        _call(lambda: self._client.set(key, orjson.dumps(dict(facts)), ex=REPORT_TTL_SECONDS))
+        exchange(lambda: self._client.set(key, orjson.dumps(dict(facts)), ex=REPORT_TTL_SECONDS))
 
     def close(self) -> None:
         """See Transport."""
@@ -203,7 +204,7 @@ class Streams:
 
         Raises BusRefused unless the server keeps what it is given: Redis >= 6.2 with `noeviction`.
         """
-        info = _call(self.client.info)
+        info = exchange(self.client.info)
         version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
         if version < (6, 2):
             raise BusRefused(f"Redis {info['redis_version']} is too old: 6.2 or Valkey is needed")
@@ -215,14 +216,14 @@ class Streams:
             )
         meta = {"version": PROTOCOL_VERSION, "instance": instance}
         meta.update({f"partitions:{signal}": str(count) for signal, count in partitions.items()})
-        _call(lambda: self.client.hset(META_KEY, mapping=meta))
+        exchange(lambda: self.client.hset(META_KEY, mapping=meta))
 
     def read(self, cursors: Mapping[str, str], *, count: int, block_ms: int | None) -> dict[str, list[Entry]]:
         """Entries behind each stream's cursor ("0-0": from the start), at most `count` a stream.
 
         Waits up to `block_ms` for the first one; None does not wait.
         """
-        answers = _call(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]
+        answers = exchange(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]
         pairs = answers.items() if isinstance(answers, dict) else (answers or ())
         found: dict[str, list[Entry]] = {}
         for stream, entries in pairs:
@@ -241,15 +242,15 @@ class Streams:
             pipe.xdel(stream_key(signal, partition), *ids)
         for lane, low in lows.items():
             pipe.set(low_key(signal, partition, lane), low, ex=WATERMARK_TTL_SECONDS)
-        _call(pipe.execute)
+        exchange(pipe.execute)
 
     def length(self, signal: str, partition: int) -> int:
         """Entries in the stream."""
-        return int(_call(lambda: self.client.xlen(stream_key(signal, partition))))
+        return int(exchange(lambda: self.client.xlen(stream_key(signal, partition))))
 
     def oldest_created(self, signal: str, partition: int) -> int | None:
         """When the oldest waiting frame was sealed, nanoseconds; None where the stream is empty."""
-        found = _call(lambda: self.client.eval(_HEAD_CREATED, 1, stream_key(signal, partition)))
+        found = exchange(lambda: self.client.eval(_HEAD_CREATED, 1, stream_key(signal, partition)))
         return int(found) if found else None
 
     def reports(self, signal: str, partition: int) -> dict[str, dict[str, Any]]:
@@ -264,11 +265,11 @@ class Streams:
                 key.removeprefix(prefix): orjson.loads(value) for key, value in zip(keys, values, strict=True) if value
             }
 
-        return _call(scan)
+        return exchange(scan)
 
 
-def _call(action: Any) -> Any:
-    """Run one exchange with the server and turn its errors into ours."""
+def exchange(action: Callable[[], Any]) -> Any:
+    """Run one exchange with the server and turn its errors into ours, those of Transport."""
     try:
         return action()
     except redis.exceptions.AuthenticationError as error:
