@@ -12,7 +12,7 @@ import struct
 import time
 from types import FrameType
 
-__all__ = ["Pulse", "attach", "handle_signals", "request", "requested", "reset"]
+__all__ = ["Pulse", "attach", "handle_signals", "request", "requested", "reset", "wait"]
 
 _CLOCK = struct.Struct("d")
 
@@ -45,6 +45,13 @@ def requested() -> bool:
     if _pulse is not None:
         _pulse.beat(time.monotonic())
     return _requested
+
+
+def wait(seconds: float) -> None:
+    """Sleep, but wake soon after a stop is requested."""
+    ends = time.monotonic() + seconds
+    while not requested() and (left := ends - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
 
 
 def request() -> None:

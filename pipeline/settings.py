@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -193,11 +193,11 @@ def load(environ: Mapping[str, str] | None = None, *, strict: bool = True) -> Se
     values: dict[str, Value] = {}
     sources: dict[str, str] = {}
     for row in TABLE:
-        name = next((name for name in (row.name, *row.aliases) if environ.get(name)), None)
-        text = environ[name] if name else ""
+        name = next((name for name in (row.name, *row.aliases) if environ.get(name)), "")
+        text = environ.get(name, "")
         if name == "MONITORING_PORT" and "://" in text:
-            name = None  # Kubernetes injects MONITORING_PORT=tcp://… for a service called "monitoring"
-        values[row.key] = row.default if name is None else _parse(row, name, text)
+            name = ""  # Kubernetes injects MONITORING_PORT=tcp://… for a service called "monitoring"
+        values[row.key] = _parse(row, name, text) if name else row.default
         sources[row.key] = name or "default"
     return Settings(values, sources)
 
@@ -253,7 +253,7 @@ def _whole(row: Setting, text: str) -> int:
         raise ValueError("expected a whole number") from None
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[Setting, str], Value]] = {
     "text": lambda row, text: text,
     "whole": _whole,
     "size": lambda row, text: int(_quantity(text, _SIZES, "512mb")),

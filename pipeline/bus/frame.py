@@ -197,9 +197,9 @@ def encode_payload(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -
 
 
 class Payload(NamedTuple):
-    """A decoded payload: `count` events in columns, and the rejected."""
+    """A decoded payload: so many events in columns, and the rejected."""
 
-    count: int
+    events: int
     columns: Columns
     rejected: list[Rejected]
 

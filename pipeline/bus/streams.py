@@ -214,7 +214,7 @@ class Streams:
                 f"the server's maxmemory-policy is {policy}: it would delete queued events when memory is short. "
                 "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)"
             )
-        meta = {"version": PROTOCOL_VERSION, "instance": instance}
+        meta: dict[Any, Any] = {"version": PROTOCOL_VERSION, "instance": instance}
         meta.update({f"partitions:{signal}": str(count) for signal, count in partitions.items()})
         exchange(lambda: self.client.hset(META_KEY, mapping=meta))
 

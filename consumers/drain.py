@@ -1,0 +1,263 @@
+"""The drain: from the streams into the store.
+
+    lease -> read -> admit -> write -> settle          (Drain._batch shows the way of a batch)
+
+read    entries of the streams, from the start: what is committed is deleted, so the start is what is left
+admit   marks sort out what is new, seen before, in conflict or broken
+write   one transaction: rows, index, roll-ups, dead letters, marks
+settle  delete exactly these entries, publish the lanes' watermarks
+
+Dying between any two steps loses and doubles nothing: what is not committed is read again, what is committed
+but not deleted is recognised by its mark.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+
+from monitoring.consumers import poison, stop
+from monitoring.pipeline import failpoint, jobs
+from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
+from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreFull
+from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.lease import RENEW_SECONDS, Holder, LeaseBlocked
+from monitoring.pipeline.store.partition import Limits, Partition, acquire
+
+__all__ = ["Drain", "run"]
+
+_log = logging.getLogger("monitoring.drain")
+
+BALANCE_SECONDS = 1.0
+"""How often a drain says that it lives and compares what it holds with its fair share."""
+REWIND_SECONDS = 10.0
+"""How long entries that had to wait are passed over before they are looked at again."""
+LINGER_SECONDS = 0.1
+"""Least time between two small commits: many producers with a few events each would else cost an fsync apiece."""
+BLOCK_MS = 1000
+"""Longest wait for an entry: as long as a drain may take to notice that it should stop."""
+READ_BYTES = 16 << 20
+"""Most bytes to read at a time, by the average entry so far."""
+IDLE_SECONDS = 5.0
+"""A drain that holds nothing for so long ends; the ticker starts another when there is something to hold."""
+
+
+def run(chosen: Settings) -> dict[str, int]:
+    """The job: drain for a slice, then enqueue the successor; where the bus is too full for that, go on.
+
+    Returns what was done, for RQ's record: frames, events, dead letters, replays.
+    """
+    failpoint.arm(chosen.path("failpoint_dir"))
+    drain = Drain(chosen)
+    try:
+        while drain.run() and not stop.requested():
+            try:
+                jobs.enqueue(drain.streams.client, jobs.DRAIN)
+                break
+            except (BusFull, BusUnavailable) as error:
+                _log.warning("cannot enqueue the next drain, going on in this one: %s", error)
+    finally:
+        drain.close()
+    return drain.done
+
+
+@dataclass(slots=True)
+class Held:
+    """A partition in hand. `cursor` is "0-0" but for a while after entries had to wait."""
+
+    partition: Partition
+    cursor: str = "0-0"
+    rewind_at: float = 0.0
+    cautious: int = 0
+    committed_at: float = field(default_factory=time.monotonic)
+    unpublished: dict[str, int] = field(default_factory=dict)
+
+
+class Drain:
+    """Holds its fair share of the partitions of a signal and drains them. Not shared between threads or forks."""
+
+    def __init__(self, chosen: Settings, signal: str = "logs") -> None:
+        self.signal = signal
+        self.streams = Streams(connect(chosen.text("bus_url")))
+        self.catalog = Catalog(chosen.data / CATALOG_FILE)
+        self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
+        self._me = Holder.this_process()
+        self._slice_seconds = chosen.number("drain_slice")
+        self._batch_events = chosen.whole("batch_events")
+        self._limits = Limits(
+            segment_events=chosen.whole("segment_events"),
+            segment_bytes=chosen.whole("segment_bytes"),
+            segment_age_seconds=chosen.number("segment_age"),
+            disk_reserve_bytes=chosen.whole("disk_reserve"),
+        )
+        self._held: dict[str, Held] = {}
+        self._count = 16
+        self._balanced_at = float("-inf")
+        self._useful_at = time.monotonic()
+        self._trouble: str | None = None
+
+    def run(self) -> bool:
+        """Drain until the slice is over or a stop is requested; False where there was nothing to hold."""
+        ends = time.monotonic() + self._slice_seconds
+        backoff = 0.1
+        while time.monotonic() < ends and not stop.requested():
+            try:
+                self._balance()
+                if not self._held:
+                    if time.monotonic() - self._useful_at > IDLE_SECONDS:
+                        return False
+                    stop.wait(0.2)
+                    continue
+                self._useful_at = time.monotonic()
+                self._cycle()
+                backoff = 0.1
+                self._recovered()
+            except Fenced as error:
+                _log.warning("lost a partition: %s", error)
+                self._drop_fenced()
+            except RetryableError as error:
+                self._say_trouble(error)
+                stop.wait(backoff)
+                backoff = min(backoff * 2, 2.0)
+        return True
+
+    def close(self) -> None:
+        """Release every lease; what is committed stays, what is not is read again by the next drain."""
+        for held in self._held.values():
+            try:
+                held.partition.release()
+            except (Fenced, StoreFull) as error:
+                _log.warning("partition %d: %s", held.partition.number, error)
+        self._held.clear()
+        self.catalog.leave(self._me)
+        self.catalog.close()
+        self.streams.client.close()
+
+    # ------------------------------------------------------------------ which partitions
+
+    def _balance(self) -> None:
+        now = time.monotonic()
+        if now - self._balanced_at < BALANCE_SECONDS:
+            return
+        self._balanced_at = now
+        drains = self.catalog.attend(self._me)
+        numbers = self.catalog.partitions(self.signal)
+        fair = math.ceil(len(numbers) / max(1, drains))
+        while len(self._held) > fair:
+            _, held = self._held.popitem()
+            held.partition.release()
+            _log.info("released partition %d: %d drains share %d", held.partition.number, drains, len(numbers))
+        for number in numbers:
+            key = stream_key(self.signal, number)
+            if len(self._held) < fair and key not in self._held:
+                self._acquire(key, number)
+
+    def _acquire(self, key: str, number: int) -> None:
+        try:
+            partition = acquire(self.catalog, self.signal, number, self._limits, me=self._me)
+        except LeaseBlocked as error:
+            self._say_trouble(error)
+            return
+        if partition is not None:
+            self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
+            _log.info("holding %s%s", partition.facts(), "" if partition.clean else ", its last holder vanished")
+
+    def _drop_fenced(self) -> None:
+        for key, held in list(self._held.items()):
+            try:
+                held.partition.segment.renew()
+            except (Fenced, RetryableError):
+                held.partition.abandon()
+                del self._held[key]
+
+    # ------------------------------------------------------------------ the way of a batch
+
+    def _cycle(self) -> None:
+        """One read over all partitions in hand, and a batch for each that has something."""
+        cursors = {key: held.cursor for key, held in self._held.items()}
+        found = self.streams.read(cursors, count=self._count, block_ms=BLOCK_MS)
+        for key, held in list(self._held.items()):
+            entries = found.get(key)
+            if entries:
+                self._batch(held, entries)
+            else:
+                self._idle(held)
+        if found:
+            self._linger(found)
+
+    def _batch(self, held: Held, entries: list[Entry]) -> None:
+        failpoint.hit("drain.read")
+        partition = held.partition
+        if held.cautious > 0:
+            entries = entries[:1]
+            held.cautious -= 1
+            batch = poison.write_alone(partition, entries[0])
+        else:
+            batch = partition.admit(entries)
+            partition.segment.set_memory(large=len(batch.rows) * 2 >= self._batch_events)
+            partition.write(batch)
+        failpoint.hit("drain.committed")
+        held.committed_at = time.monotonic()
+        self._settle(held, batch)
+        self._look_ahead(held, entries, batch)
+        self._account(entries, batch)
+        partition.roll_over_if_due()
+
+    def _settle(self, held: Held, batch: Batch) -> None:
+        held.unpublished.update(batch.lows)
+        failpoint.hit("drain.settle")
+        self.streams.settle(self.signal, held.partition.number, batch.settled, held.unpublished)
+        held.unpublished.clear()
+
+    def _look_ahead(self, held: Held, entries: list[Entry], batch: Batch) -> None:
+        """Pass over entries that must wait, for a while, so that those behind them are reached."""
+        if batch.deferred and held.cursor == "0-0":
+            held.rewind_at = time.monotonic() + REWIND_SECONDS
+        if batch.deferred or held.cursor != "0-0":
+            held.cursor = entries[-1].id
+        if time.monotonic() >= held.rewind_at:
+            held.cursor = "0-0"
+
+    def _idle(self, held: Held) -> None:
+        if time.monotonic() >= held.rewind_at:
+            held.cursor = "0-0"
+        if time.monotonic() - held.committed_at >= RENEW_SECONDS:
+            held.partition.segment.renew()
+            held.committed_at = time.monotonic()
+            held.partition.segment.set_memory(large=False)
+            held.partition.roll_over_if_due()
+        if held.unpublished:
+            self._settle(held, Batch())
+
+    def _account(self, entries: list[Entry], batch: Batch) -> None:
+        """Count what was done, and aim the next read at one full commit."""
+        done = self.done
+        done["frames"] += batch.frames
+        done["events"] += len(batch.rows)
+        done["dead_letters"] += len(batch.letters)
+        done["replayed"] += batch.replayed
+        if batch.frames:
+            events = max(1.0, (len(batch.rows) + len(batch.letters)) / batch.frames)
+            size = max(1.0, sum(len(entry.fields.get(b"payload", b"")) for entry in entries) / len(entries))
+            self._count = int(max(4, min(1000, self._batch_events / events, READ_BYTES / size)))
+
+    def _linger(self, found: dict[str, list[Entry]]) -> None:
+        if all(len(entries) < self._count for entries in found.values()):
+            stop.wait(LINGER_SECONDS)
+
+    # ------------------------------------------------------------------ troubles, each said once
+
+    def _say_trouble(self, error: Exception) -> None:
+        text = str(error)
+        if text != self._trouble:
+            _log.warning("waiting: %s", text)
+            self._trouble = text
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            _log.info("going on")
+            self._trouble = None

@@ -1,0 +1,188 @@
+"""A partition's writer: lease, active segment, batches, roll-over.
+
+    acquire -> Partition.write(entries) … -> release
+
+Writing is exactly once: what was applied is remembered in the transaction that applies it, and a process that
+lost its lease gets Fenced instead of a second copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from monitoring.pipeline import failpoint
+from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.errors import StoreFull
+from monitoring.pipeline.store import lease, rollover
+from monitoring.pipeline.store.batch import Batch, Memory, admit
+from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
+from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.marks import Mark
+from monitoring.pipeline.store.segment import Segment, create
+
+__all__ = ["Limits", "Partition", "acquire", "active_number"]
+
+_log = logging.getLogger("monitoring.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a segment rolls over, and how many bytes of the disk stay free."""
+
+    segment_events: int
+    segment_bytes: int
+    segment_age_seconds: float
+    disk_reserve_bytes: int
+
+
+def active_number(data: Path, signal: str, partition: int) -> int:
+    """Number of the newest segment; 0 where there is none."""
+    files = partition_dir(data, signal, partition).glob("[0-9]*.db")
+    return max((int(path.stem) for path in files), default=0)
+
+
+def acquire(
+    catalog: Catalog, signal: str, partition: int, limits: Limits, *, me: Holder | None = None, now_ns: NowNs = wall_ns
+) -> Partition | None:
+    """Take a partition's lease; None where another process holds it.
+
+    Finishes a roll-over that was cut off. A holder that keeps the file locked past its lease is killed
+    (`lease.evict`); raises LeaseBlocked where that is not permitted.
+    """
+    me = me or Holder.this_process()
+    directory = partition_dir(catalog.data, signal, partition)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if active_number(catalog.data, signal, partition) == 0:
+        path = segment_path(catalog.data, signal, partition, 1)
+        create(path, signal=signal, partition=partition, number=1, now_ns=now_ns())
+        catalog.note_active(signal, partition, 1)
+    while True:
+        number = active_number(catalog.data, signal, partition)
+        segment = Segment(segment_path(catalog.data, signal, partition, number))
+        try:
+            taken = _take(segment, me)
+            if taken is None:
+                segment.close()
+                return None
+            epoch, clean = taken
+            segment.epoch = epoch
+            head = segment.head()
+            if head.sealed is None:
+                catalog.note_active(signal, partition, number)
+                return Partition(catalog, segment, limits, me=me, clean=clean, now_ns=now_ns)
+            rollover.follow(segment, catalog, now_ns=now_ns())
+        except BaseException:
+            segment.close()
+            raise
+        segment.close()
+
+
+def _take(segment: Segment, me: Holder) -> tuple[int, bool] | None:
+    try:
+        return lease.take(segment.connection, me)
+    except apsw.BusyError:
+        evicted = lease.evict(segment.connection)
+        if evicted is None:
+            return None
+        _log.warning("killed process %d: it held %s locked past its lease", evicted.pid, segment.path)
+        return lease.take(segment.connection, me)
+
+
+class Partition:
+    """A partition that this process may write to. `clean` tells whether its last holder released it."""
+
+    def __init__(
+        self, catalog: Catalog, segment: Segment, limits: Limits, *, me: Holder, clean: bool, now_ns: NowNs
+    ) -> None:
+        head = segment.head()
+        self.signal, self.number, self.clean = head.signal, head.partition, clean
+        self._created = head.created
+        self._catalog, self._limits, self._me, self._now_ns = catalog, limits, me, now_ns
+        self.segment = segment
+
+    def admit(self, entries: Sequence[Entry]) -> Batch:
+        """Sort entries into what must be written; nothing is yet."""
+        segment = self.segment
+        try:
+            memory = Memory(segment.mark, self._was_corrupt, segment.dimensions)
+            return admit(entries, memory, now_ns=self._now_ns())
+        except BaseException:
+            segment.forget()
+            raise
+
+    def mark_for(self, lane: str) -> Mark:
+        """A mark of this lane to change and store; a fresh one where the lane is unknown."""
+        known = self.segment.mark(lane)
+        return known.copy() if known else Mark(born=self._now_ns())
+
+    def _was_corrupt(self, frame: Frame) -> bool:
+        query = "SELECT 1 FROM dead_letter WHERE kind = 'corrupt' AND lane = ? AND seq = ?"
+        return bool(self.segment.connection.execute(query, (frame.lane, frame.seq)).get)
+
+    def write(self, batch: Batch, *, cleared: Sequence[tuple[str, int]] = ()) -> None:
+        """Commit a batch; `cleared` frames (lane, seq) are no longer suspected as poison.
+
+        Raises Fenced where the lease is lost, StoreFull where the disk is; nothing is written then.
+        """
+        if batch.empty and not cleared:
+            return
+        self._check_space()
+        with self.segment.transaction() as connection:
+            self.segment.insert(batch.rows, batch.letters, batch.changed_marks, now_ns=self._now_ns())
+            if cleared:
+                connection.executemany("DELETE FROM poison WHERE lane = ? AND seq = ?", cleared)
+
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self._catalog.data).free
+        if free < self._limits.disk_reserve_bytes:
+            raise StoreFull(
+                f"{self._catalog.data}: {free >> 20} MiB are free and {self._limits.disk_reserve_bytes >> 20} MiB "
+                "reserved (MONITORING_DISK_RESERVE): free disk space, ingest goes on by itself"
+            )
+
+    def roll_over_if_due(self) -> bool:
+        """Seal the segment and follow it by a new one where it is large or old enough."""
+        head = self.segment.head()
+        age_seconds = (self._now_ns() - head.created) / 1e9
+        limits = self._limits
+        if head.rows + head.letters == 0 or not (
+            head.rows >= limits.segment_events
+            or self.segment.bytes() >= limits.segment_bytes
+            or age_seconds >= limits.segment_age_seconds
+        ):
+            return False
+        self.roll_over()
+        return True
+
+    def roll_over(self) -> None:
+        """Seal the segment and follow it by a new one. Raises Fenced, StoreFull."""
+        old = self.segment
+        rollover.seal(old, now_ns=self._now_ns())
+        failpoint.hit("rollover.sealed")
+        path = rollover.follow(old, self._catalog, now_ns=self._now_ns())
+        self.segment = Segment(path)
+        self.segment.epoch = old.epoch
+        old.close()
+
+    def release(self) -> None:
+        """Give the lease back cleanly and close the file."""
+        with contextlib.closing(self.segment):
+            lease.release(self.segment.connection, self.segment.epoch)
+
+    def abandon(self) -> None:
+        """Close the file and keep the lease as it is: after an error the next holder goes one frame at a time."""
+        self.segment.close()
+
+    def facts(self) -> dict[str, Any]:
+        """What a log line says of this partition."""
+        return {"partition": self.number, "segment": self.segment.path.stem, "epoch": self.segment.epoch}

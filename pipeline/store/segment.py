@@ -1,0 +1,370 @@
+"""A segment: one SQLite file with the events of one partition, its text index, roll-ups, marks and dead letters.
+
+Active segments are in WAL mode and written by the partition's lease holder alone; a sealed one never changes
+but for being optimised once. All that a batch changes is one transaction: rows, index, roll-ups, dead letters
+and marks are there together or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+import orjson
+
+from monitoring.pipeline import failpoint
+from monitoring.pipeline.clock import boot_seconds
+from monitoring.pipeline.errors import Fenced, StoreCorrupt, StoreFull
+from monitoring.pipeline.store.marks import Mark
+from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, allocate
+
+__all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly"]
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x4D4F4E53  # "MONS"
+MINIMUM_SQLITE = (3, 51, 3)
+"""Before it, a WAL checkpoint and a commit at the same moment could corrupt the file."""
+BUSY_TIMEOUT_MS = 5000
+WAL_PAGES = 4000
+"""Checkpoint at 16 MB of WAL: half the write-backs of the default 4 MB, and still a quick recovery."""
+
+_SCHEMA = """
+CREATE TABLE log(
+  id INTEGER PRIMARY KEY, offset_ns INTEGER NOT NULL, level INTEGER NOT NULL, service INTEGER NOT NULL,
+  resource INTEGER NOT NULL, logger INTEGER NOT NULL, host INTEGER NOT NULL, message TEXT NOT NULL,
+  trace_id TEXT NOT NULL, span_id TEXT NOT NULL, request_id TEXT NOT NULL, exception TEXT NOT NULL,
+  attributes TEXT NOT NULL);
+CREATE VIRTUAL TABLE text USING fts5(
+  words, content='', detail=none, columnsize=0, tokenize="unicode61 tokenchars '_'");
+CREATE TABLE dimension(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, UNIQUE(kind, value));
+CREATE TABLE minute(
+  minute INTEGER, service INTEGER, level INTEGER, count INTEGER NOT NULL,
+  PRIMARY KEY(minute, service, level)) WITHOUT ROWID;
+CREATE TABLE dead_letter(
+  id INTEGER PRIMARY KEY, created INTEGER NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL, raw BLOB NOT NULL,
+  UNIQUE(kind, lane, seq, ordinal, reason));
+CREATE TABLE mark(
+  lane TEXT PRIMARY KEY, low INTEGER NOT NULL, through INTEGER NOT NULL, accounted INTEGER NOT NULL,
+  missing INTEGER NOT NULL, window BLOB NOT NULL, committed INTEGER NOT NULL, dead_lettered INTEGER NOT NULL,
+  emitted INTEGER NOT NULL, dropped TEXT NOT NULL, born INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE poison(
+  lane TEXT NOT NULL, seq INTEGER NOT NULL, attempts INTEGER NOT NULL, pending TEXT NOT NULL, trying TEXT NOT NULL,
+  committed INTEGER NOT NULL, dead_lettered INTEGER NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
+CREATE TABLE head(
+  one INTEGER PRIMARY KEY CHECK(one = 1), signal TEXT NOT NULL, partition INTEGER NOT NULL, number INTEGER NOT NULL,
+  created INTEGER NOT NULL, rows INTEGER NOT NULL, letters INTEGER NOT NULL, min_id INTEGER, max_id INTEGER,
+  max_spill INTEGER NOT NULL, epoch INTEGER NOT NULL, holder TEXT, renewed REAL NOT NULL, sealed INTEGER, next INTEGER,
+  expired_committed INTEGER NOT NULL, expired_dead INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head row: what a segment is, how far it goes, and whether it is sealed (nanoseconds) and followed."""
+
+    signal: str
+    partition: int
+    number: int
+    created: int
+    rows: int
+    letters: int
+    min_id: int | None
+    max_id: int | None
+    max_spill: int
+    epoch: int
+    holder: str | None
+    renewed: float
+    sealed: int | None
+    next: int | None
+    expired_committed: int
+    expired_dead: int
+
+    @classmethod
+    def read(cls, connection: apsw.Connection) -> Head:
+        """The head row of the segment behind this connection."""
+        row = connection.execute(f"SELECT {', '.join(cls.__dataclass_fields__)} FROM head").get  # noqa: S608 - own names
+        return cls(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be stored as an event, and why.
+
+    kind: "input" (a reader rejected it), "frame" (undecodable), "conflict" (another frame stands under its seq),
+    "stale" (its mark may have expired), "poison" (it killed the drain).
+    """
+
+    created: int
+    kind: str
+    lane: str
+    seq: int
+    ordinal: int
+    reason: str
+    raw: bytes
+    source: str = ""
+    line: int = 0
+
+
+def create(
+    path: Path, *, signal: str, partition: int, number: int, now_ns: int, epoch: int = 0, holder: str | None = None,
+    marks: Sequence[tuple[Any, ...]] = (), expired: tuple[int, int] = (0, 0), poison: Sequence[tuple[Any, ...]] = (),
+) -> None:  # fmt: skip
+    """Make a segment file, complete or not at all: written beside, synced, linked into its place.
+
+    A file that stands there already is left as it is (a roll-over that is done a second time).
+    """
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside.unlink(missing_ok=True)
+    connection = apsw.Connection(str(beside))
+    try:
+        connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL")
+        connection.execute("BEGIN")
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("INSERT INTO text(text, rank) VALUES('automerge', 16)")
+        connection.execute(
+            "INSERT INTO head VALUES(1, ?, ?, ?, ?, 0, 0, NULL, NULL, 0, ?, ?, ?, NULL, NULL, ?, ?)",
+            (signal, partition, number, now_ns, epoch, holder, boot_seconds(), *expired),
+        )
+        connection.executemany("INSERT INTO mark VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", marks)
+        connection.executemany("INSERT INTO poison VALUES(?,?,?,?,?,?,?)", poison)
+        connection.execute("COMMIT")
+    except apsw.FullError as error:
+        raise StoreFull(f"no space to make {path.name}: free some, ingest goes on by itself") from error
+    finally:
+        connection.close()
+    _sync(beside)
+    failpoint.hit("rollover.created")
+    with suppress(FileExistsError):
+        os.link(beside, path)
+    _sync(path.parent)
+    beside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_readonly(path: Path, *, cache_kib: int = 1024) -> apsw.Connection:
+    """A read-only connection to a segment. Raises StoreCorrupt unless it is one of a known version."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _check_identity(connection, path)
+        connection.execute(f"PRAGMA mmap_size = 0; PRAGMA cache_size = -{cache_kib}; PRAGMA query_only = 1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_identity(connection: apsw.Connection, path: Path) -> None:
+    try:
+        application = connection.pragma("application_id")
+        version = connection.pragma("user_version")
+    except apsw.NotADBError as error:
+        raise StoreCorrupt(f"{path} is not a SQLite file: restore it from a backup or move it away") from error
+    if application != APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is not a segment of this product: move it away")
+    if version > SCHEMA_VERSION:
+        raise StoreCorrupt(f"{path} has schema {version}, this release knows up to {SCHEMA_VERSION}: upgrade it")
+
+
+class Segment:
+    """The active segment of a partition, open for writing by the process that holds the lease of `epoch`.
+
+    Every write names the epoch and raises Fenced, changing nothing, where another process has taken over.
+    Not for use by several threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _check_identity(self.connection, path)
+        self.connection.execute(
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {WAL_PAGES};"
+            "PRAGMA mmap_size = 0"
+        )
+        self.epoch = 0
+        self._large: bool | None = None
+        self.set_memory(large=False)
+        self.forget()
+
+    def close(self) -> None:
+        """Close the file; uncommitted work is gone."""
+        self.connection.close()
+
+    def set_memory(self, *, large: bool) -> None:
+        """Small while events trickle (2 MB of pages, 4 MB of index hash), large under load (16 and 16)."""
+        if large == self._large:
+            return
+        self._large = large
+        cache_kib, hash_bytes = (16_384, 16 << 20) if large else (2048, 4 << 20)
+        self.connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+        self._hash_bytes = hash_bytes
+        self._hash_set = False
+
+    def forget(self) -> None:
+        """Drop what is remembered of the file; read again from it."""
+        self._dimensions: Dimensions | None = None
+        self._marks: dict[str, Mark | None] = {}
+        self._hints: dict[int, int] = {}
+
+    def head(self) -> Head:
+        """The head row."""
+        return Head.read(self.connection)
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Repeated strings and their numbers."""
+        if self._dimensions is None:
+            self._dimensions = Dimensions(self.connection.execute("SELECT id, kind, value FROM dimension"))
+        return self._dimensions
+
+    def mark(self, lane: str) -> Mark | None:
+        """The mark of a lane, or None where the lane is unknown. Change a copy (`Mark.restore`) and store it."""
+        if lane not in self._marks:
+            row = self.connection.execute(f"SELECT {_MARK_COLUMNS} FROM mark WHERE lane = ?", (lane,)).get  # noqa: S608 - own names
+            self._marks[lane] = read_mark(row) if row else None
+        return self._marks[lane]
+
+    @contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """A write transaction that holds only while the epoch is ours.
+
+        Raises Fenced, StoreFull (disk or quota), or what the body raises; nothing is changed then.
+        """
+        connection = self.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
+                "UPDATE head SET renewed = ? WHERE epoch = ? AND sealed IS NULL", (boot_seconds(), self.epoch)
+            )
+            if connection.changes() != 1:
+                raise Fenced(f"{self.path.name} of epoch {self.epoch} was taken over or sealed")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self.forget()
+            if isinstance(error, apsw.FullError | apsw.IOError):
+                raise StoreFull(f"{self.path}: {error}: free disk space, ingest goes on by itself") from error
+            raise
+
+    def renew(self) -> None:
+        """Say that the lease is still held. Raises Fenced if it is not."""
+        with self.transaction():
+            pass
+
+    def insert(
+        self, rows: list[tuple[Any, ...]], letters: Sequence[DeadLetter], marks: dict[str, Mark], *, now_ns: int
+    ) -> None:
+        """Write rows (as `rows_of` makes them), dead letters and marks within a transaction that the caller opened."""
+        connection = self.connection
+        connection.executemany("INSERT INTO dimension VALUES(?, ?, ?)", self.dimensions.take_new())
+        if rows:
+            self._insert_rows(rows)
+        failpoint.hit("drain.mid_transaction")
+        if letters:
+            self._insert_letters(letters)
+        connection.executemany(
+            "INSERT OR REPLACE INTO mark VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            [mark_row(lane, mark, now_ns) for lane, mark in marks.items()],
+        )
+        self._marks.update(marks)
+
+    def _insert_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        connection = self.connection
+        rows.sort(key=_timestamp)
+        newest = connection.execute("SELECT max(id) FROM log").get
+        ids = allocate(rows, newest=newest, taken=self._taken, hints=self._hints)
+        offsets, spill = _offsets(rows, ids)
+        _, levels, services, *columns, text = zip(*rows, strict=True)
+        failpoint.poison(text)
+        connection.executemany(
+            "INSERT INTO log VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            zip(ids, offsets, levels, services, *columns, strict=True),
+        )
+        if not self._hash_set:
+            connection.execute("INSERT INTO text(text, rank) VALUES('hashsize', ?)", (self._hash_bytes,))
+            self._hash_set = True
+        connection.executemany("INSERT INTO text(rowid, words) VALUES(?, ?)", zip(ids, text, strict=True))
+        minutes = Counter(zip([row_id // MINUTE_SHIFT for row_id in ids], services, levels, strict=True))
+        connection.executemany(
+            "INSERT INTO minute VALUES(?, ?, ?, ?)"
+            " ON CONFLICT(minute, service, level) DO UPDATE SET count = count + excluded.count",
+            [(*key, count) for key, count in minutes.items()],
+        )
+        connection.execute(
+            "UPDATE head SET rows = rows + ?, min_id = min(ifnull(min_id, ?), ?), max_id = max(ifnull(max_id, ?), ?),"
+            " max_spill = max(max_spill, ?)",
+            (len(rows), ids[0], ids[0], ids[-1], ids[-1], spill),
+        )
+
+    def _taken(self, ids: Sequence[int]) -> set[int]:
+        if isinstance(ids, range):
+            found = self.connection.execute("SELECT id FROM log WHERE id BETWEEN ? AND ?", (ids[0], ids[-1]))
+        else:
+            found = self.connection.execute(
+                "SELECT value FROM carray(?) WHERE EXISTS(SELECT 1 FROM log WHERE id = value)",
+                (apsw.carray(array("q", ids)),),
+            )
+        return {row_id for (row_id,) in found}
+
+    def _insert_letters(self, letters: Sequence[DeadLetter]) -> None:
+        before = self.connection.total_changes()
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO dead_letter(created, kind, lane, seq, ordinal, reason, source, line, raw)"
+            " VALUES(?,?,?,?,?,?,?,?,?)",
+            [(x.created, x.kind, x.lane, x.seq, x.ordinal, x.reason, x.source, x.line, x.raw) for x in letters],
+        )
+        self.connection.execute("UPDATE head SET letters = letters + ?", (self.connection.total_changes() - before,))
+
+    def bytes(self) -> int:
+        """Size of the file on disk, WAL included."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        return self.path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+_MARK_COLUMNS = "low, through, accounted, missing, window, committed, dead_lettered, emitted, dropped, born"
+
+
+def read_mark(row: tuple[Any, ...]) -> Mark:
+    """A mark from the columns `low` to `born` of its row."""
+    low, through, accounted, missing, window, committed, dead_lettered, emitted, dropped, born = row
+    return Mark.restore(
+        window, low=low, through=through, accounted=accounted, missing=missing, committed=committed,
+        dead_lettered=dead_lettered, emitted=emitted, dropped=orjson.loads(dropped), born=born,
+    )  # fmt: skip
+
+
+def mark_row(lane: str, mark: Mark, now_ns: int) -> tuple[Any, ...]:
+    """The row of a mark."""
+    return (
+        lane, mark.low, mark.through, mark.accounted, mark.missing, mark.window(), mark.committed, mark.dead_lettered,
+        mark.emitted, orjson.dumps(mark.dropped).decode(), mark.born, now_ns,
+    )  # fmt: skip
+
+
+def _timestamp(row: tuple[Any, ...]) -> int:
+    return row[0]  # type: ignore[no-any-return]  # the first column of a row is its time
+
+
+def _offsets(rows: Sequence[tuple[Any, ...]], ids: Sequence[int]) -> tuple[list[int], int]:
+    """Nanoseconds from each id's time to the row's true time, and the furthest an id lies behind it, microseconds."""
+    offsets = [row[0] - ((row_id >> ID_SHIFT) + EPOCH_US) * 1000 for row, row_id in zip(rows, ids, strict=True)]
+    return offsets, max(0, -(min(offsets) // 1000))
