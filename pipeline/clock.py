@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-__all__ = ["NowNs", "boot_id", "boot_seconds", "wall_ns"]
+__all__ = ["NowNs", "boot_id", "boot_seconds", "rfc3339", "wall_ns"]
 
 NowNs = Callable[[], int]
 """A function that returns nanoseconds since 1970 in UTC."""
@@ -33,3 +34,16 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(timestamp_ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 in UTC, with as many digits behind the second as it needs: 0, 3, 6 or 9."""
+    seconds, fraction = divmod(timestamp_ns, 1_000_000_000)
+    digits = f"{fraction:09d}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    text = (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"

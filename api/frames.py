@@ -1,0 +1,107 @@
+"""`/api/v1/frames`: the bus for services that cannot reach it. Each method is one of `Transport`'s.
+
+    GET  /api/v1/frames                                   -> {"partitions": {"logs": 2}}
+    POST /api/v1/frames?signal&partition&lane   records   -> 202 {"ids": […], "low": n, "full": false}
+    GET  /api/v1/frames?signal&partition&lane&id          -> {"present": true}
+    PUT  /api/v1/frames?signal&partition&lane   JSON      -> 204
+
+The lanes stay those of the service: it retains each frame until the watermark `low` has passed it, so what
+is lost between here and the store is sent again, and what comes twice is absorbed by the store's marks.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from flask import Response, request
+
+from monitoring.api.body import read_body
+from monitoring.api.problems import Problem
+from monitoring.api.routes import Answer, Call
+from monitoring.pipeline.bus.frame import Frame, iter_records
+from monitoring.pipeline.errors import FrameCorrupt
+
+__all__ = ["ask", "publish", "report"]
+
+SIGNALS = ("logs",)
+MAX_REPORT_BYTES = 1 << 16
+_LANE = re.compile(r"[0-9a-f]{32}")
+_ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+
+
+def ask(call: Call) -> Answer:
+    """How many partitions there are; with `id`, whether that entry still waits."""
+    if not call.params:
+        return {"partitions": {signal: call.runtime.partitions(signal) for signal in SIGNALS}}
+    signal, partition, _ = _address(call)
+    entry_id = call.params.get("id", "")
+    if not _ENTRY_ID.fullmatch(entry_id):
+        raise Problem(400, "not an entry id", field="id", fix="one of the ids that POST answered, like 1700000000000-0")
+    return {"present": call.runtime.transport.present(signal, partition, entry_id)}
+
+
+def publish(call: Call) -> Answer:
+    """Append frames to their stream, in order; no frames: only ask for the watermark."""
+    signal, partition, lane = _address(call)
+    body = read_body(
+        request.stream,
+        content_encoding=request.headers.get("Content-Encoding", ""),
+        content_length=request.content_length,
+        limit=call.runtime.settings.whole("max_body"),
+    )
+    frames = _frames(bytes(body), signal, lane)
+    ids, low, full = call.runtime.transport.publish(signal, partition, lane, frames)
+    return {"ids": ids, "low": low, "full": full}, 202
+
+
+def report(call: Call) -> Answer:
+    """Keep what a lane's producer says of itself."""
+    signal, partition, lane = _address(call)
+    body = read_body(request.stream, content_encoding="", content_length=request.content_length, limit=MAX_REPORT_BYTES)
+    try:
+        facts: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"not JSON: {error}", field="body", fix="send one JSON object") from error
+    if not isinstance(facts, dict):
+        raise Problem(400, "not a JSON object", field="body", fix="send one JSON object")
+    call.runtime.transport.report(signal, partition, lane, facts)
+    return Response(status=204)
+
+
+def _address(call: Call) -> tuple[str, int, str]:
+    """Signal, partition and lane of the request. Raises Problem where one is missing or cannot be."""
+    signal, partition, lane = (call.params.get(name, "") for name in ("signal", "partition", "lane"))
+    if signal not in SIGNALS:
+        raise Problem(400, "not a signal", field="signal", fix=f"one of {', '.join(SIGNALS)}")
+    if not _LANE.fullmatch(lane):
+        raise Problem(400, "not a lane", field="lane", fix="32 lower-case hex digits")
+    count = call.runtime.partitions(signal)
+    if not partition.isdecimal() or len(partition) > 6 or not int(partition) < count:
+        raise Problem(400, "not a partition", field="partition", fix=f"a number from 0 to {count - 1}")
+    return signal, int(partition), lane
+
+
+def _frames(body: bytes, signal: str, lane: str) -> list[Frame]:
+    """The frames of the body, all whole and all of this lane. Raises Problem that names the record."""
+    frames: list[Frame] = []
+    whole = 0
+    for frame, end in iter_records(body):
+        whole = end
+        try:
+            frame.verify()
+        except FrameCorrupt as error:
+            raise _bad_record(len(frames), str(error)) from error
+        if frame.lane != lane or frame.signal != signal:
+            raise _bad_record(len(frames), f"it is of lane {frame.lane} and signal {frame.signal}")
+        frames.append(frame)
+    if whole != len(body):
+        raise _bad_record(len(frames), "it is torn, changed or no frame")
+    return frames
+
+
+def _bad_record(index: int, what: str) -> Problem:
+    return Problem(
+        400, f"record {index + 1}: {what}", field="body", fix="send this and the later records again from their source"
+    )

@@ -1,0 +1,123 @@
+"""What a process of the API keeps open: opened on first use, and anew after a fork.
+
+gunicorn may load the application before it forks; no connection, lock or thread crosses that fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+import redis
+
+from monitoring.api.auth import Verifier
+from monitoring.pipeline.bus.embedded import locate
+from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
+from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
+from monitoring.pipeline.store.promises import Promises
+
+__all__ = ["Runtime"]
+
+T = TypeVar("T")
+
+PARTITIONS_SECONDS = 5.0
+"""How long the number of partitions is believed: it changes once in a deployment's life, and only grows."""
+
+
+class Runtime:
+    """The open resources of this process, by what they are for. Safe between threads."""
+
+    def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
+        self.settings = settings
+        self.now_ns = now_ns
+        self._forget()
+        _after_fork(self)
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self._open: dict[str, object] = {}
+        self._local = threading.local()
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        found = self._open.get(name)
+        if found is None:
+            with self._lock:
+                found = self._open.get(name)
+                if found is None:
+                    found = self._open[name] = make()
+        return found  # type: ignore[return-value]  # whatever `make` for this name returned
+
+    @property
+    def control(self) -> Control:
+        """control.db."""
+        return self._once("control", lambda: Control(self.settings.data / FILE_NAME))
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys."""
+        return self._once("keys", lambda: Keys(self.control, now_ns=self.now_ns))
+
+    @property
+    def verifier(self) -> Verifier:
+        """The API keys, behind their cache."""
+        return self._once("verifier", lambda: Verifier(self.keys, now_ns=self.now_ns))
+
+    @property
+    def promises(self) -> Promises:
+        """Idempotency records."""
+        return self._once("promises", lambda: Promises(self.control, now_ns=self.now_ns))
+
+    @property
+    def bus(self) -> redis.Redis:
+        """A client of the bus. Raises BusUnavailable where none is known yet."""
+        return self._once("bus", lambda: connect(locate(self.settings)))
+
+    @property
+    def streams(self) -> Streams:
+        """The consuming side of the bus, for status."""
+        return self._once("streams", lambda: Streams(self.bus))
+
+    @property
+    def transport(self) -> StreamTransport:
+        """This thread's transport to the bus."""
+        found: StreamTransport | None = getattr(self._local, "transport", None)
+        if found is None:
+            found = StreamTransport(self.bus, stream_length=self.settings.whole("stream_length"))
+            self._local.transport = found
+        return found
+
+    def partitions(self, signal: str) -> int:
+        """How many partitions the signal has; asked of the bus every few seconds."""
+        known = self._open.get(f"partitions:{signal}")
+        now = time.monotonic()
+        if isinstance(known, tuple) and known[1] > now:
+            return int(known[0])
+        count = self.transport.partitions(signal)
+        self._open[f"partitions:{signal}"] = (count, now + PARTITIONS_SECONDS)
+        return count
+
+    @property
+    def catalog(self) -> Catalog:
+        """This thread's catalog. Raises StoreCorrupt where the data directory has none."""
+        found: Catalog | None = getattr(self._local, "catalog", None)
+        if found is None:
+            found = self._local.catalog = Catalog(self.settings.data / CATALOG_FILE)
+        return found
+
+
+def _after_fork(runtime: Runtime) -> None:
+    reference = weakref.ref(runtime)
+
+    def forget() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._forget()
+
+    os.register_at_fork(after_in_child=forget)
