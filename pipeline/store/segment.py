@@ -25,7 +25,7 @@ from monitoring.pipeline.errors import Fenced, StoreCorrupt, StoreFull
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, allocate
 
-__all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly"]
+__all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly", "read_marks"]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4D4F4E53  # "MONS"
@@ -350,6 +350,12 @@ def read_mark(row: tuple[Any, ...]) -> Mark:
         window, low=low, through=through, accounted=accounted, missing=missing, committed=committed,
         dead_lettered=dead_lettered, emitted=emitted, dropped=orjson.loads(dropped), born=born,
     )  # fmt: skip
+
+
+def read_marks(connection: apsw.Connection) -> Iterator[tuple[str, Mark]]:
+    """Every lane of a segment with its mark."""
+    for lane, *row in connection.execute(f"SELECT lane, {_MARK_COLUMNS} FROM mark"):  # noqa: S608 - own names
+        yield lane, read_mark(tuple(row))
 
 
 def mark_row(lane: str, mark: Mark, now_ns: int) -> tuple[Any, ...]:

@@ -1,0 +1,130 @@
+"""Dead letters: what could not be stored as an event, listed, shown and sent again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.pipeline.bus.frame import Columns, Frame, decode_payload, encode_payload, iter_records, seal
+from monitoring.pipeline.bus.streams import Transport
+from monitoring.pipeline.errors import FrameCorrupt, PermanentError
+from monitoring.pipeline.events.event import Event
+from monitoring.pipeline.store.catalog import Catalog, segment_path
+from monitoring.pipeline.store.segment import DeadLetter, open_readonly
+
+__all__ = ["Letter", "count", "find", "letters", "replay"]
+
+_NAMESPACE = uuid.UUID("6f9f2a6e-5b1d-4f0e-9a55-6d6f6e697473")
+"""Of the lanes that replay dead letters: the same letter always has the same lane, so it is stored once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter and its public id, `<partition>-<segment>-<number>`."""
+
+    id: str
+    content: DeadLetter
+
+
+def count(catalog: Catalog) -> int:
+    """Dead letters in all segments that are kept."""
+    total = 0
+    for row in catalog.segments("logs"):
+        with contextlib.suppress(FileNotFoundError), contextlib.closing(open_readonly(row.path)) as connection:
+            total += connection.execute("SELECT letters FROM head").get
+    return total
+
+
+def letters(catalog: Catalog, *, limit: int = 100, kind: str | None = None) -> list[Letter]:
+    """The newest dead letters first."""
+    found: list[Letter] = []
+    for row in catalog.segments("logs"):
+        with contextlib.closing(open_readonly(row.path)) as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM dead_letter WHERE ?1 IS NULL OR kind = ?1 ORDER BY id DESC LIMIT ?2",  # noqa: S608 - own names
+                (kind, limit),
+            )
+            found += [_letter(row.partition, row.number, values) for values in rows]
+    found.sort(key=lambda letter: letter.content.created, reverse=True)
+    return found[:limit]
+
+
+def find(catalog: Catalog, letter_id: str) -> Letter | None:
+    """One dead letter; None where there is none of that id."""
+    try:
+        partition, segment, number = (int(part) for part in letter_id.split("-"))
+    except ValueError:
+        return None
+    path = segment_path(catalog.data, "logs", partition, segment)
+    if not path.exists():
+        return None
+    with contextlib.closing(open_readonly(path)) as connection:
+        values = connection.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE id = ?", (number,)).get  # noqa: S608 - own names
+    return _letter(partition, segment, values) if values else None
+
+
+_COLUMNS = "id, created, kind, lane, seq, ordinal, reason, raw, source, line"
+
+
+def _letter(partition: int, segment: int, values: Sequence[Any]) -> Letter:
+    return Letter(f"{partition}-{segment}-{values[0]}", DeadLetter(*values[1:]))
+
+
+def replay(
+    letter: Letter,
+    transport: Transport,
+    *,
+    instance: str,
+    parse: Callable[[bytes], Event],
+    now_ns: int,
+    timeout_seconds: float = 10.0,
+) -> int:
+    """Send a dead letter's events again and wait until they are stored; how many.
+
+    `parse` reads the raw text of a rejected line and raises ValueError where it still cannot. Replaying the
+    same letter twice stores it once: its lane is made of the letter's id. Raises PermanentError where the
+    letter still cannot be understood, BusUnavailable, or TimeoutError where the store did not answer in time
+    (then it is under way).
+    """
+    events = list(_events(letter.content, parse))
+    lane = uuid.uuid5(_NAMESPACE, f"{instance}/{letter.id}").hex
+    partition = int(lane, 16) % transport.partitions("logs")
+    frame = seal(
+        lane=lane, seq=1, released_below=1, signal="logs", count=len(events), created=now_ns,
+        counters={"emitted": len(events), "dropped": {}}, payload=encode_payload(events),
+    )  # fmt: skip
+    reply = transport.publish("logs", partition, lane, [frame])
+    ends = time.monotonic() + timeout_seconds
+    while reply.low < 1:
+        if time.monotonic() > ends:
+            raise TimeoutError("the events are on the bus and not stored yet: `monitoring status` shows the lag")
+        time.sleep(0.05)
+        reply = transport.publish("logs", partition, lane, [])
+    return len(events)
+
+
+def _events(content: DeadLetter, parse: Callable[[bytes], Event]) -> Iterator[Event]:
+    if content.kind == "input":
+        try:
+            yield parse(content.raw)
+        except ValueError as error:
+            raise PermanentError(f"it still cannot be understood: {error}") from error
+        return
+    frames = [frame for frame, _ in iter_records(content.raw)]
+    if not frames:
+        raise PermanentError(f"a letter of kind {content.kind} whose bytes are no frame cannot be replayed")
+    for frame in frames:
+        yield from _frame_events(frame)
+
+
+def _frame_events(frame: Frame) -> Iterator[Event]:
+    try:
+        payload = decode_payload(frame)
+    except FrameCorrupt as error:
+        raise PermanentError(f"it still cannot be decoded: {error}") from error
+    spread: Columns = [column if type(column) is list else [column] * payload.events for column in payload.columns]
+    yield from (Event(*values) for values in zip(*spread, strict=True))

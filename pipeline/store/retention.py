@@ -1,0 +1,79 @@
+"""Retention: which sealed segments have to go, and their deletion. Files are deleted, never rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir, segment_path
+from monitoring.pipeline.store.rows import timestamp_ns
+
+__all__ = ["Doomed", "apply", "doomed", "sweep"]
+
+
+class Doomed(NamedTuple):
+    """A segment that has to go, and why."""
+
+    segment: SegmentRow
+    reason: str
+
+
+def doomed(
+    segments: Sequence[SegmentRow], *, now_ns: int, max_age_seconds: float, max_bytes: int, active_bytes: int = 0
+) -> list[Doomed]:
+    """The sealed segments beyond the age or, oldest first, beyond the total size (0: no limit). Pure.
+
+    A segment is as old as its last event or its sealing, whichever is later: history that is read in today
+    would else vanish at once.
+    """
+    sealed = sorted((row for row in segments if row.sealed), key=_last_ns)
+    found = []
+    if max_age_seconds > 0:
+        oldest = now_ns - int(max_age_seconds * 1e9)
+        found = [
+            Doomed(row, f"older than {max_age_seconds / 86_400:g} days") for row in sealed if _last_ns(row) < oldest
+        ]
+    if max_bytes > 0:
+        kept = sealed[len(found) :]
+        total = active_bytes + sum(row.bytes for row in kept)
+        for row in kept:
+            if total <= max_bytes:
+                break
+            found.append(Doomed(row, f"all segments together are over {max_bytes >> 20} MiB"))
+            total -= row.bytes
+    return found
+
+
+def _last_ns(row: SegmentRow) -> int:
+    last_event = timestamp_ns(row.max_id, 0) if row.max_id is not None else 0
+    return max(last_event, row.sealed_at or 0)
+
+
+def apply(catalog: Catalog, going: Sequence[Doomed]) -> int:
+    """Delete these segments; how many bytes that frees.
+
+    The catalog forgets a segment before its file goes, so a query that has it open reads on and a later one
+    does not look for it. Deletion that is cut off between the two is finished by `sweep`.
+    """
+    for segment, _ in going:
+        catalog.retire(segment)
+        _delete(segment.path)
+    return sum(segment.bytes for segment, _ in going)
+
+
+def sweep(catalog: Catalog) -> list[Path]:
+    """Delete the files of retired segments that are still there; which."""
+    found = []
+    for signal in ("logs",):
+        for partition in catalog.partitions(signal):
+            for path in sorted(partition_dir(catalog.data, signal, partition).glob("[0-9]*.db")):
+                if catalog.is_retired(signal, partition, int(path.stem)):
+                    _delete(segment_path(catalog.data, signal, partition, int(path.stem)))
+                    found.append(path)
+    return found
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

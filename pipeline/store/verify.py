@@ -1,0 +1,145 @@
+"""Verification: is every file whole, and is every event accounted for?
+
+Each finding is a sentence; no finding means that
+
+- every segment is a sound SQLite file with a sound text index, and its rows, index, roll-ups and head agree,
+- the catalog agrees with the files,
+- for every lane: what its producer counted = what was committed + dead-lettered + dropped, up to its watermark,
+- for every partition: rows in all segments + rows deleted by retention = events committed by all lanes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from monitoring.pipeline.errors import StoreCorrupt
+from monitoring.pipeline.store.catalog import Catalog, partition_dir
+from monitoring.pipeline.store.segment import Head, open_readonly, read_marks
+
+__all__ = ["PartitionReport", "Report", "verify"]
+
+
+@dataclass(slots=True)
+class PartitionReport:
+    """Totals of a partition since it exists."""
+
+    partition: int
+    segments: int = 0
+    rows: int = 0
+    dead_letters: int = 0
+    retired_rows: int = 0
+    lanes: int = 0
+    emitted: int = 0
+    committed: int = 0
+    dead_lettered: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    missing: int = 0
+    residual: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at and what was found; sound when `findings` is empty."""
+
+    partitions: list[PartitionReport] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+def verify(catalog: Catalog, *, progress: Callable[[Path], None] = lambda path: None) -> Report:
+    """Check the whole store of a data directory; safe while the product runs. Calls `progress` before each file."""
+    report = Report()
+    for partition in catalog.partitions("logs"):
+        report.partitions.append(_verify_partition(catalog, partition, report.findings, progress))
+    return report
+
+
+def _verify_partition(
+    catalog: Catalog, partition: int, findings: list[str], progress: Callable[[Path], None]
+) -> PartitionReport:
+    found = PartitionReport(partition)
+    found.retired_rows, retired_letters = catalog.retired("logs", partition)
+    known = {row.number: row for row in catalog.segments("logs") if row.partition == partition}
+    # The newest first: while it is read, the older ones cannot change any more.
+    paths = sorted(partition_dir(catalog.data, "logs", partition).glob("[0-9]*.db"), reverse=True)
+    committed = None
+    for path in paths:
+        number = int(path.stem)
+        if catalog.is_retired("logs", partition, number):
+            continue
+        progress(path)
+        try:
+            with contextlib.closing(open_readonly(path)) as connection:
+                connection.execute("BEGIN")
+                head = _verify_segment(connection, path, findings)
+                if committed is None:
+                    committed = _verify_marks(connection, head, found, findings)
+        except (StoreCorrupt, apsw.Error) as error:
+            findings.append(f"{path}: {error}")
+            continue
+        found.segments += 1
+        found.rows += head.rows
+        found.dead_letters += head.letters
+        row = known.pop(number, None)
+        if row is None:
+            findings.append(f"{path} is not in the catalog: restart the product, it finds it again")
+        elif row.sealed and (row.rows, row.min_id, row.max_id) != (head.rows, head.min_id, head.max_id):
+            findings.append(f"{path}: the catalog says {row.rows} rows, the segment {head.rows}, or their times differ")
+    findings += [f"{row.path} is in the catalog and not on disk" for row in known.values()]
+    found.dead_letters += retired_letters
+    if committed is not None and found.rows + found.retired_rows != committed:
+        findings.append(
+            f"partition {partition}: {found.rows} rows + {found.retired_rows} deleted by retention"
+            f" are not the {committed} events that were committed"
+        )
+    return found
+
+
+def _verify_segment(connection: apsw.Connection, path: Path, findings: list[str]) -> Head:
+    head = Head.read(connection)
+    broken = [text for (text,) in connection.execute("PRAGMA integrity_check(10)") if text != "ok"]
+    findings += [f"{path}: {text}" for text in broken]
+    rows, lowest, highest = connection.execute("SELECT count(*), min(id), max(id) FROM log").get
+    if (rows, lowest, highest) != (head.rows, head.min_id, head.max_id):
+        findings.append(f"{path}: {rows} rows, but its head says {head.rows}, or their first and last ids differ")
+    rolled_up = connection.execute("SELECT ifnull(sum(count), 0) FROM minute").get
+    if rolled_up != rows:
+        findings.append(f"{path}: {rows} rows, but its roll-ups count {rolled_up}")
+    levels = [f'"\ue000l{group}"' for group in range(6)]
+    indexed = connection.execute("SELECT count(*) FROM text WHERE text MATCH ?", (" OR ".join(levels),)).get
+    if indexed != rows:
+        findings.append(f"{path}: {rows} rows, but its text index knows {indexed}")
+    letters = connection.execute("SELECT count(*) FROM dead_letter").get
+    if letters != head.letters:
+        findings.append(f"{path}: {letters} dead letters, but its head says {head.letters}")
+    return head
+
+
+def _verify_marks(connection: apsw.Connection, head: Head, found: PartitionReport, findings: list[str]) -> int:
+    """Add up the lanes of the newest segment; how many events were ever committed to the partition."""
+    found.committed, found.dead_lettered = head.expired_committed, head.expired_dead
+    found.emitted = head.expired_committed + head.expired_dead
+    for lane, mark in read_marks(connection):
+        found.lanes += 1
+        found.committed += mark.committed
+        found.dead_lettered += mark.dead_lettered
+        found.missing += mark.missing
+        found.residual += mark.residual
+        found.emitted += mark.emitted
+        for reason, count in mark.dropped.items():
+            found.dropped[reason] = found.dropped.get(reason, 0) + count
+        if mark.residual:
+            findings.append(
+                f"lane {lane}: its producer counts {mark.through} events up to frame {mark.low},"
+                f" the store {mark.accounted}"
+            )
+        if mark.missing:
+            findings.append(
+                f"lane {lane}: {mark.missing} events were stored once and are not here (was a backup restored?)"
+            )
+    in_pieces = connection.execute("SELECT ifnull(sum(committed), 0) FROM poison").get
+    return found.committed + int(in_pieces)
