@@ -1,21 +1,27 @@
 # Two commands matter: `make run` starts the whole product, `make test` proves it.
-# Everything installs into .venv, from the versions that constraints.txt names.
-PYTHON ?= python3
+# Everything installs into .venv, in the versions that constraints.txt names.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+  $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV ?= .venv
 BIN = $(VENV)/bin
-SHELL = /bin/bash
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench test-faults install clean
+.PHONY: help run test lint bench test-faults docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# A bare machine says here what it lacks; a .venv whose Python has gone is made anew.
 $(BIN)/.server: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server]'
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks the venv module: install it (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "setting up $(VENV), once" >&2; $(PYTHON) -m venv --clear $(VENV); }
+	$(PIP_INSTALL) -e '.[server]'
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.server
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
 install: $(BIN)/.server  ## set up .venv with the product
@@ -36,6 +42,9 @@ lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 
 bench: $(BIN)/.dev  ## throughput, latency, memory; EVENTS=1000000, table and bench/results.json
 	$(BIN)/python -m bench $(ARGS)
+
+docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
+	$(BIN)/python -m tests.reference
 
 clean:  ## remove what the build made (never .data)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
