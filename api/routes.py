@@ -22,7 +22,7 @@ from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.store.control import Key
 
-__all__ = ["Answer", "Call", "Route", "answer_error", "json_response", "mount", "secure"]
+__all__ = ["Answer", "Call", "Route", "answer_error", "json_response", "mount", "secure", "whole_number"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS
@@ -152,3 +152,12 @@ def _params(route: Route) -> dict[str, str]:
             raise Problem(400, "the parameter is given more than once", field=name, fix="give it once")
         found[name] = values[0]
     return found
+
+
+def whole_number(text: str | None, *, field: str, default: int, most: int) -> int:
+    """A count from 1 to `most` out of a query parameter. Raises Problem."""
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
+        raise Problem(400, "not a usable number", field=field, fix=f"a whole number from 1 to {most}")
+    return int(text)

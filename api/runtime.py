@@ -21,7 +21,7 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
-from monitoring.pipeline.store.promises import Promises
+from monitoring.pipeline.store.promises import Promises, Replays
 
 __all__ = ["Runtime"]
 
@@ -73,6 +73,11 @@ class Runtime:
     def promises(self) -> Promises:
         """Idempotency records."""
         return self._once("promises", lambda: Promises(self.control, now_ns=self.now_ns))
+
+    @property
+    def replays(self) -> Replays:
+        """Dead letters that were sent again."""
+        return self._once("replays", lambda: Replays(self.control, now_ns=self.now_ns))
 
     @property
     def bus(self) -> redis.Redis:

@@ -24,22 +24,13 @@ _LEFTOVER_SECONDS = 3600.0
 def run(chosen: Settings) -> dict[str, int]:
     """The job: delete what retention says, compact what was sealed, remove leftovers; what was done."""
     with contextlib.closing(Catalog(chosen.data / CATALOG_FILE)) as catalog:
-        segments = catalog.segments("logs")
-        active = [row.path for row in segments if not row.sealed]
-        going = retention.doomed(
-            segments,
-            now_ns=wall_ns(),
-            max_age_seconds=chosen.number("retention_age"),
-            max_bytes=chosen.whole("retention_bytes"),
-            active_bytes=sum(path.stat().st_size for path in active if path.exists()),
-        )
+        going = retention.due(catalog, chosen, now_ns=wall_ns())
         for segment, reason in going:
             _log.info("deleting %s: %s", segment.path, reason)
         freed = retention.apply(catalog, going)
         retention.sweep(catalog)
         _remove_leftovers(catalog)
-        gone = {row.segment.path for row in going}
-        left = [row for row in segments if row.sealed and not row.optimised and row.path not in gone]
+        left = [row for row in catalog.segments("logs") if row.sealed and not row.optimised]
         return {"deleted": len(going), "freed_bytes": freed, "optimised": sum(_optimise(catalog, row) for row in left)}
 
 

@@ -55,6 +55,7 @@ _MIGRATIONS = (
         created INTEGER NOT NULL, partition INTEGER NOT NULL, result BLOB,
         PRIMARY KEY(scope, value)) WITHOUT ROWID;
     CREATE INDEX promise_created ON promise(created);
+    CREATE TABLE replay(letter TEXT PRIMARY KEY, created INTEGER NOT NULL, events INTEGER) WITHOUT ROWID;
     """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""

@@ -1,10 +1,8 @@
-"""Promises: what was answered under an Idempotency-Key, or done once for a dead letter.
+"""Promises: work that may be asked for twice and must be done once.
 
-Work that may be asked for twice is recorded here before it is done: the lane, the time and the partition that
-its frames carry follow from the record, so whoever repeats the work after a crash seals the very same frames
+It is recorded here before it is done: the time that its frames carry (and under an Idempotency-Key their lane
+and partition) follows from the record, so whoever repeats the work after a crash seals the very same frames
 and the store's marks absorb them. The result is added when the work is safe.
-
-`scope` is who asks (an API key's id, or "dead-letter"), `value` what they call it.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.store.control import Control
 
-__all__ = ["KEEP_NS", "Promise", "Promises"]
+__all__ = ["KEEP_NS", "Promise", "Promises", "Replay", "Replays"]
 
 KEEP_NS = 24 * 3600 * 10**9
 """How long a value stands for one request; afterwards it may be used for another."""
@@ -39,7 +37,7 @@ class Promise:
 
 
 class Promises:
-    """The records in a control.db."""
+    """What was answered under Idempotency-Keys. `scope` is the API key's id, `value` what its owner sent."""
 
     def __init__(self, control: Control, *, now_ns: NowNs = wall_ns) -> None:
         self._control = control
@@ -95,3 +93,34 @@ def lane(scope: str, value: str, generation: int) -> str:
     """UUID5 of scope and value; each later use of an old value has another."""
     suffix = f"\n{generation}" if generation else ""
     return uuid.uuid5(uuid.uuid5(_LANES, scope), value + suffix).hex
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A dead letter that was sent again. `created` is nanoseconds; `events` is None until they are stored."""
+
+    created: int
+    events: int | None
+
+
+class Replays:
+    """Which dead letters were sent again; kept for good, so that a letter is never stored twice."""
+
+    def __init__(self, control: Control, *, now_ns: NowNs = wall_ns) -> None:
+        self._control = control
+        self._now_ns = now_ns
+
+    def begin(self, letter: str) -> Replay:
+        """The record of this letter, made and fsynced if there is none."""
+        with self._control.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO replay(letter, created) VALUES(?, ?)", (letter, self._now_ns()))
+            return Replay(*connection.execute("SELECT created, events FROM replay WHERE letter = ?", (letter,)).get)
+
+    def finish(self, letter: str, events: int) -> None:
+        """Record that its events are stored."""
+        with self._control.transaction() as connection:
+            connection.execute("UPDATE replay SET events = ? WHERE letter = ?", (events, letter))
+
+    def done(self) -> set[str]:
+        """Letters whose events are stored."""
+        return {letter for (letter,) in self._control.rows("SELECT letter FROM replay WHERE events IS NOT NULL")}

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir, segment_path
 from monitoring.pipeline.store.rows import timestamp_ns
 
-__all__ = ["Doomed", "apply", "doomed", "sweep"]
+__all__ = ["Doomed", "apply", "doomed", "due", "sweep"]
 
 
 class Doomed(NamedTuple):
@@ -43,6 +44,19 @@ def doomed(
             found.append(Doomed(row, f"all segments together are over {max_bytes >> 20} MiB"))
             total -= row.bytes
     return found
+
+
+def due(catalog: Catalog, chosen: Settings, *, now_ns: int) -> list[Doomed]:
+    """What has to go now by these settings."""
+    segments = catalog.segments("logs")
+    active = [row.path for row in segments if not row.sealed]
+    return doomed(
+        segments,
+        now_ns=now_ns,
+        max_age_seconds=chosen.number("retention_age"),
+        max_bytes=chosen.whole("retention_bytes"),
+        active_bytes=sum(path.stat().st_size for path in active if path.exists()),
+    )
 
 
 def _last_ns(row: SegmentRow) -> int:

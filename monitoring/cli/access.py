@@ -1,0 +1,82 @@
+"""Which instance a command talks to: the data directory of this machine, else one over HTTP.
+
+The owner of a data directory may do everything in it and needs no key. Without one, MONITORING_URL names
+the instance and MONITORING_API_KEY the key.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from monitoring.pipeline.errors import MonitoringError, PermanentError, RetryableError, SettingsError
+from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.catalog import CATALOG_FILE
+
+__all__ = ["Remote", "is_local", "remote"]
+
+TIMEOUT_SECONDS = 30.0
+_MOST_BYTES = 64 << 20
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether the data directory is on this machine. Raises SettingsError where there is no instance to talk to."""
+    if (settings.data / CATALOG_FILE).exists():
+        return True
+    if settings.text("url"):
+        return False
+    raise SettingsError(
+        f"no instance: {settings.data} has none (start `monitoring up`, or set MONITORING_DATA_DIR), and "
+        "MONITORING_URL with MONITORING_API_KEY names none"
+    )
+
+
+def remote(settings: Settings) -> Remote:
+    """The instance that MONITORING_URL names. Raises SettingsError where its key is missing."""
+    if not settings.text("api_key"):
+        raise SettingsError("MONITORING_URL is set but MONITORING_API_KEY is not")
+    return Remote(settings.text("url"), settings.text("api_key"))
+
+
+class Remote:
+    """An instance over HTTP. Raises RetryableError where it does not answer, PermanentError where it refuses."""
+
+    def __init__(self, url: str, key: str) -> None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise SettingsError(f"MONITORING_URL={url}: expected http:// or https://")
+        self._url = url.rstrip("/")
+        self._key = key
+
+    def call(self, method: str, *path: str, body: Any = None) -> Any:
+        """The JSON that the endpoint answers; `path` is its parts behind /api/v1."""
+        address = "/".join((self._url, "api", "v1", *(quote(part, safe="") for part in path)))
+        return self._exchange(method, address, body)
+
+    def _exchange(self, method: str, address: str, body: Any) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            address,
+            data=None if body is None else orjson.dumps(body),
+            method=method,
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme was checked
+                return orjson.loads(answer.read(_MOST_BYTES) or b"null")
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from error
+        except (OSError, ValueError) as error:
+            raise RetryableError(f"{self._url} does not answer: {getattr(error, 'reason', error)}") from error
+
+
+def _refusal(error: urllib.error.HTTPError) -> MonitoringError:
+    kind = RetryableError if error.code in (429, 503) else PermanentError
+    try:
+        problem = orjson.loads(error.read(1 << 20))
+        fix = f" ({problem['fix']})" if problem.get("fix") else ""
+        return kind(f"{problem['detail']}{fix}")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return kind(f"{error.url} answered {error.code}")
