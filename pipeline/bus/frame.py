@@ -47,6 +47,7 @@ __all__ = [
     "Columns",
     "Frame",
     "decode_payload",
+    "encode_columns",
     "encode_payload",
     "iter_records",
     "seal",
@@ -189,11 +190,21 @@ def seal(
 
 def encode_payload(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> bytes:
     """The payload for these events. Raises TypeError where a text holds lone surrogates."""
-    columns = [column[0] if column.count(column[0]) == len(column) else column for column in zip(*events, strict=True)]
-    body: dict[str, Any] = {"columns": columns}
+    return encode_columns(list(zip(*events, strict=True)), rejected)
+
+
+def encode_columns(columns: Sequence[Sequence[Any]], rejected: Sequence[Rejected] = ()) -> bytes:
+    """`encode_payload` for events that are turned into columns already."""
+    body: dict[str, Any] = {"columns": [_shared(column) for column in columns]}
     if rejected:
         body["rejected"] = [[r.reason, base64.b64encode(r.raw).decode(), r.source, r.line] for r in rejected]
     return orjson.dumps(body)
+
+
+def _shared(column: Sequence[Any]) -> Any:
+    """The one value of the column where all are the same; a look at both ends spares most columns the count."""
+    first = column[0]
+    return first if first == column[-1] and column.count(first) == len(column) else column
 
 
 class Payload(NamedTuple):
