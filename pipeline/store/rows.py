@@ -25,6 +25,8 @@ __all__ = [
     "Row",
     "allocate",
     "id_floor",
+    "leaves",
+    "plain",
     "rows_of",
     "timestamp_ns",
 ]
@@ -129,12 +131,12 @@ class _IndexText:
     def add(self, column: Any) -> None:
         if type(column) is not list:
             if column:
-                self._shared.append(_plain(column))
+                self._shared.append(plain(column))
             return
         # Text that the tokenizer would misread is rare, so it is looked for in all of the column at once.
         together = "".join(column)
         readable = "\\" not in together and TOKEN_MARK not in together
-        self._varying.append(column if readable else map(_plain, column))
+        self._varying.append(column if readable else map(plain, column))
 
     def add_tokens(self, column: Any, token: Callable[[int], str]) -> None:
         if type(column) is list:
@@ -148,27 +150,28 @@ class _IndexText:
         return map(" ".join, zip(*parts, strict=True))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text as the tokenizer should see it.
 
     JSON is decoded where it escapes (the n of `\\n` would be glued to the next word), our token mark taken out.
     """
     if "\\" in text and text[:1] in '{["':
         try:
-            text = " ".join(_leaves(orjson.loads(text)))
+            text = " ".join(leaves(orjson.loads(text)))
         except orjson.JSONDecodeError:
             text = text.replace("\\", " ")
     return text.replace(TOKEN_MARK, "")
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def leaves(value: Any) -> Iterator[str]:
+    """The keys and values of decoded JSON as text, in their order; what is no text as JSON writes it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key
-            yield from _leaves(inner)
+            yield from leaves(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _leaves(inner)
+            yield from leaves(inner)
     else:
         yield value if isinstance(value, str) else orjson.dumps(value).decode()
 
