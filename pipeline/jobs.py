@@ -3,7 +3,8 @@
 A queue whose worker resolves any name, or unpickles what it finds, runs the code of whoever can write to
 the bus. Ours run the functions below, each from its own queue, and nothing else. A job function takes the
 `Settings` in force, whose `bus_url` is filled in, and nothing from the job itself: whatever it needs to
-know stands in the store.
+know stands in the store. One that may run for more than some seconds looks at `consumers.stop` as it goes:
+a worker takes one that has not for two minutes for hung.
 
 RQ carries the jobs; it is not the source of truth. A job that is lost is enqueued again by the ticker.
 """

@@ -1,0 +1,323 @@
+"""The hardened RQ worker.
+
+    announce -> fetch -> fork a work-horse -> wait for it -> announce …
+
+It keeps of RQ what serves here: queues, job format, registration, the forked work-horse. It leaves out what
+harms: pickle and names from the bus (see envelope.py), the command channel through which anybody may kill
+jobs, the scheduler, registries in which killed workers leave their jobs for ever, and the bookkeeping that
+fails when the bus is full, which is just when draining matters most.
+
+A work-horse never outlives its worker. SIGTERM and SIGINT raise its stop flag (stop.py), so that it ends at
+its next commit; a second signal kills it. One that has not looked at its flag for a long time is killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import secrets
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq.worker import Worker as RQWorker
+
+from monitoring.consumers import stop
+from monitoring.consumers.envelope import AllowedJob, Forged, claim
+from monitoring.pipeline import jobs
+from monitoring.pipeline.bus.streams import connect, exchange
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+from monitoring.pipeline.process import die_with_parent, prepare
+from monitoring.pipeline.settings import Settings
+
+__all__ = ["ANNOUNCE_SECONDS", "HUNG_SECONDS", "Worker", "make_worker", "preload"]
+
+_log = logging.getLogger("monitoring.worker")
+
+ANNOUNCE_SECONDS = 10.0
+"""How often a worker says that it lives, and how long it waits for a job at a time: 1 ms of CPU each."""
+_TTL_SECONDS = 60
+"""A worker that did not say so for a minute is forgotten."""
+HUNG_SECONDS = 120.0
+"""A work-horse looks at its stop flag every second or two; the longest commit on a slow disk took 10 s."""
+_LONGEST_PAUSE_SECONDS = 5.0
+_SAME_REQUEST_SECONDS = 0.5
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Stop(BaseException):
+    """Raised by the signal handler out of a blocking call; nothing between there and the loop catches it."""
+
+
+class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotations are not strict
+    """Runs the jobs of its queues, one at a time, each in a process of its own.
+
+    Make it and call `work` in the main thread of the process that is the worker.
+    """
+
+    job_class = AllowedJob
+
+    def __init__(
+        self,
+        queues: Sequence[str],
+        client: redis.Redis,
+        chosen: Settings,
+        *,
+        allowed: Mapping[str, str],
+        name: str,
+        hung_seconds: float,
+    ) -> None:
+        """`queues` are RQ's names, the first served first; `client` must wait longer than ANNOUNCE_SECONDS.
+
+        A work-horse that has not looked at its stop flag for `hung_seconds` is killed.
+        """
+        found = [Queue(queue, connection=client, serializer=JSONSerializer) for queue in queues]
+        super().__init__(
+            found,
+            name=name,
+            connection=client,
+            serializer=JSONSerializer,
+            worker_ttl=_TTL_SECONDS,
+            prepare_for_work=False,  # it would ask the server, which may be away
+        )
+        self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self._allowed = allowed
+        self._settings = chosen
+        self._hung_seconds = hung_seconds
+        self._stop_requested = False
+        self._stop_requested_at = 0.0
+        self._interruptible = False
+        self._trouble: str | None = None
+        self._failures = 0
+        self._pulse = stop.Pulse()
+
+    # ------------------------------------------------------------------ the loop
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Work until SIGTERM or SIGINT; RQ's options have no effect here. False, as RQ says for "nothing left"."""
+        self.birth_date = now()
+        prepare()
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._on_signal)
+        pause = 0.1
+        try:
+            while True:
+                try:
+                    self._turn()
+                    pause = 0.1
+                except (BusUnavailable, BusRefused) as error:
+                    self._say_trouble(str(error))
+                    self._sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        except _Stop:
+            pass
+        finally:
+            self._depart()
+        return False
+
+    def _turn(self) -> None:
+        """Wait for a job and run it; where the bus is too full to say or enqueue anything, drain all the same."""
+        try:
+            self._announce("idle")
+            name = self._fetch()
+        except BusFull as error:
+            if jobs.DRAIN not in self._mine():
+                raise BusUnavailable(str(error)) from error
+            self._say_trouble(f"{error}: draining without a job")
+            name = jobs.DRAIN
+        else:
+            self._recovered()
+        if name is not None:
+            self._run(name)
+
+    def _mine(self) -> list[str]:
+        names = set(self.queue_names())
+        return [name for name, queue in self._allowed.items() if queue in names]
+
+    def _announce(self, state: str) -> None:
+        """Say that this worker lives and which queues it serves, also to a server that has forgotten it."""
+        self.last_heartbeat = now()
+        self._state = state
+        pipe = self.connection.pipeline(transaction=False)
+        pipe.hset(self.key, mapping={**self.serialize(), "state": state})
+        pipe.expire(self.key, _TTL_SECONDS)
+        pipe.sadd(self.redis_workers_keys, self.key)
+        for queue in self.queue_names():
+            pipe.sadd(f"rq:workers:{queue}", self.key)
+        exchange(pipe.execute)
+
+    def _fetch(self) -> str | None:
+        """The next job's function; None where none came in time, or what came was refused."""
+        with self._blocking():
+            popped = exchange(lambda: self.connection.blpop(self.queue_keys(), ANNOUNCE_SECONDS))
+        if popped is None:
+            return None
+        key, job_id = popped
+        queue = key.decode().removeprefix("rq:queue:")
+        try:
+            return claim(self.connection, job_id, queue, self._allowed)
+        except Forged as error:
+            _log.warning("refused and removed a job of queue %s, id %.100r: %s", queue, job_id, error)
+            return None
+
+    # ------------------------------------------------------------------ the work-horse
+
+    def _run(self, name: str) -> None:
+        """Run a function of ours in a work-horse, and wait for its end."""
+        with suppress(BusUnavailable, BusFull):  # only for people who look
+            self._announce("busy")
+        job = AllowedJob.of(name, self.connection, self._allowed, self._settings)
+        started = time.monotonic()
+        self._pulse.beat(started)
+        gone, held = os.pipe()
+        try:
+            with _signals_blocked():
+                self.fork_work_horse(job, self.queues[0])
+        finally:
+            os.close(held)  # the work-horse holds its copy until it ends, however it ends
+        try:
+            status = self._await_horse(name, gone)
+        finally:
+            self._horse_pid = 0
+            os.close(gone)
+        self._judge(name, status)
+        _log.debug("%s took %.1f s", name, time.monotonic() - started)
+
+    def main_work_horse(self, job: AllowedJob, queue: Queue) -> None:
+        """What the forked child does: the function, nothing else. Never returns."""
+        status = 1
+        try:
+            die_with_parent(int(self.pid or 0))
+            stop.reset()
+            stop.attach(self._pulse)
+            stop.handle_signals()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            self._is_horse = True
+            job.perform()
+            status = 0
+        except Exception:
+            _log.exception("%s failed", job.func_name)
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def _await_horse(self, name: str, gone: int) -> int:
+        """Wait until the work-horse has ended, when `gone` becomes readable; its raw wait status."""
+        while True:
+            if select.select([gone], [], [], min(ANNOUNCE_SECONDS, self._hung_seconds / 4))[0]:
+                return int(os.waitpid(self._horse_pid, 0)[1])
+            silent = time.monotonic() - self._pulse.last()
+            if silent > self._hung_seconds:
+                _log.error("%s (pid %d) has hung for %.0f s: killing it", name, self._horse_pid, silent)
+                self.kill_horse()
+            with suppress(BusUnavailable, BusFull, BusRefused):  # the horse says what is wrong with the bus
+                self._announce("busy")
+
+    def _judge(self, name: str, status: int) -> None:
+        """After a failure, wait a little longer each time, so that a job that always fails costs little."""
+        if status == 0:
+            self._failures = 0
+            return
+        self._failures += 1
+        if os.WIFSIGNALED(status):
+            _log.error("%s was ended by %s", name, signal.Signals(os.WTERMSIG(status)).name)
+        self._sleep(min(0.25 * 2**self._failures, _LONGEST_PAUSE_SECONDS))
+
+    # ------------------------------------------------------------------ signals and troubles
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """First: end after the commit in hand. Again, and not just twice for one Ctrl-C: at once."""
+        again = self._stop_requested and time.monotonic() - self._stop_requested_at > _SAME_REQUEST_SECONDS
+        if not self._stop_requested:
+            self._stop_requested, self._stop_requested_at = True, time.monotonic()
+        if self._horse_pid:
+            os.kill(self._horse_pid, signal.SIGKILL if again else signal.SIGTERM)
+        elif self._interruptible:
+            raise _Stop
+
+    @contextmanager
+    def _blocking(self) -> Iterator[None]:
+        """A stretch that a signal may break off."""
+        self._interruptible = True
+        try:
+            if self._stop_requested:
+                raise _Stop
+            yield
+        finally:
+            self._interruptible = False
+
+    def _sleep(self, seconds: float) -> None:
+        with self._blocking():
+            time.sleep(seconds)
+
+    def _say_trouble(self, text: str) -> None:
+        if self._trouble is None:
+            _log.warning("%s; trying again until it works", text)
+        self._trouble = text
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            _log.warning("the bus is back")
+        self._trouble = None
+
+    def _depart(self) -> None:
+        """Take leave of the bus, if it is there."""
+
+        def leave() -> None:
+            pipe = self.connection.pipeline(transaction=False)
+            pipe.delete(self.key)
+            pipe.srem(self.redis_workers_keys, self.key)
+            for queue in self.queue_names():
+                pipe.srem(f"rq:workers:{queue}", self.key)
+            pipe.execute()
+
+        self.connection.close()  # a broken-off wait may have left an answer in the connection
+        with suppress(BusUnavailable, BusRefused, BusFull):
+            exchange(leave)
+        self.connection.close()
+        self._pulse.close()
+
+
+def preload(queues: Sequence[str], allowed: Mapping[str, str] = jobs.ALLOWED) -> None:
+    """Import the functions of these queues (RQ's names) before anything forks, so that the memory is shared."""
+    for name, queue in allowed.items():
+        if queue in queues:
+            importlib.import_module(name.rpartition(".")[0])
+
+
+def make_worker(
+    queues: Sequence[str],
+    bus_url: str,
+    chosen: Settings,
+    *,
+    allowed: Mapping[str, str] = jobs.ALLOWED,
+    hung_seconds: float = HUNG_SECONDS,
+) -> Worker:
+    """A worker for these queues of `jobs.QUEUES`. Does not talk to the bus yet."""
+    # Drains always have something to do: what is short and waited for goes first.
+    ordered = sorted(queues, key=lambda queue: queue == "drain")
+    client = connect(bus_url, timeout_seconds=ANNOUNCE_SECONDS + 5)
+    name = f"{'-'.join(ordered)}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    names = [jobs.queue_name(queue) for queue in ordered]
+    settings = chosen.replace(bus_url=bus_url)
+    return Worker(names, client, settings, allowed=allowed, name=name, hung_seconds=hung_seconds)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Between fork and the child's own handlers, a signal must reach neither the wrong one nor nobody."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
