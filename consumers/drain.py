@@ -54,15 +54,23 @@ def run(chosen: Settings) -> dict[str, int]:
     failpoint.arm(chosen.path("failpoint_dir"))
     drain = Drain(chosen)
     try:
-        while drain.run() and not stop.requested():
-            try:
-                jobs.enqueue(drain.streams.client, jobs.DRAIN)
-                break
-            except (BusFull, BusUnavailable) as error:
-                _log.warning("cannot enqueue the next drain, going on in this one: %s", error)
-    finally:
-        drain.close()
+        _go_on(drain)
+    except BaseException:
+        drain.abandon()  # what it was doing may be what killed it: the next holder goes one frame at a time
+        raise
+    drain.close()
     return drain.done
+
+
+def _go_on(drain: Drain) -> None:
+    """Slices in this job until a successor is enqueued, a stop requested, or nothing left to hold."""
+    while drain.run() and not stop.requested():
+        try:
+            jobs.enqueue(drain.streams.client, jobs.DRAIN)
+        except (BusFull, BusUnavailable) as error:
+            _log.warning("cannot enqueue the next drain, going on in this one: %s", error)
+        else:
+            return
 
 
 @dataclass(slots=True)
@@ -80,12 +88,12 @@ class Held:
 class Drain:
     """Holds its fair share of the partitions of a signal and drains them. Not shared between threads or forks."""
 
-    def __init__(self, chosen: Settings, signal: str = "logs") -> None:
+    def __init__(self, chosen: Settings, *, signal: str = "logs", me: Holder | None = None) -> None:
         self.signal = signal
         self.streams = Streams(connect(chosen.text("bus_url")))
         self.catalog = Catalog(chosen.data / CATALOG_FILE)
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
-        self._me = Holder.this_process()
+        self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
         self._batch_events = chosen.whole("batch_events")
         self._limits = Limits(
@@ -100,20 +108,20 @@ class Drain:
         self._useful_at = time.monotonic()
         self._trouble: str | None = None
 
-    def run(self) -> bool:
+    @property
+    def holding(self) -> list[int]:
+        """Numbers of the partitions in hand."""
+        return [held.partition.number for held in self._held.values()]
+
+    def run(self, slice_seconds: float | None = None) -> bool:
         """Drain until the slice is over or a stop is requested; False where there was nothing to hold."""
-        ends = time.monotonic() + self._slice_seconds
+        ends = time.monotonic() + (self._slice_seconds if slice_seconds is None else slice_seconds)
         backoff = 0.1
         while time.monotonic() < ends and not stop.requested():
             try:
-                self._balance()
-                if not self._held:
-                    if time.monotonic() - self._useful_at > IDLE_SECONDS:
-                        return False
-                    stop.wait(0.2)
-                    continue
-                self._useful_at = time.monotonic()
-                self._cycle()
+                self.step()
+                if time.monotonic() - self._useful_at > IDLE_SECONDS:
+                    return False
                 backoff = 0.1
                 self._recovered()
             except Fenced as error:
@@ -125,6 +133,15 @@ class Drain:
                 backoff = min(backoff * 2, 2.0)
         return True
 
+    def step(self) -> None:
+        """Once around: see to the fair share, then read and write what there is."""
+        self._balance()
+        if self._held:
+            self._useful_at = time.monotonic()
+            self._cycle()
+        else:
+            stop.wait(0.2)
+
     def close(self) -> None:
         """Release every lease; what is committed stays, what is not is read again by the next drain."""
         for held in self._held.values():
@@ -134,6 +151,14 @@ class Drain:
                 _log.warning("partition %d: %s", held.partition.number, error)
         self._held.clear()
         self.catalog.leave(self._me)
+        self.catalog.close()
+        self.streams.client.close()
+
+    def abandon(self) -> None:
+        """Let go of everything as if this process had died: no lease is released."""
+        for held in self._held.values():
+            held.partition.abandon()
+        self._held.clear()
         self.catalog.close()
         self.streams.client.close()
 
