@@ -335,7 +335,7 @@ def test_a_lost_catalog_is_made_again_from_the_segments(tmp_path, now):
         write(partition, Sender().frame([event(1)]))
         partition.roll_over()
         partition.release()
-        before = catalog.segments("logs")
+        before = [replace(row, bytes=0) for row in catalog.segments("logs")]
     for path in tmp_path.glob("catalog.db*"):
         path.unlink()
     with contextlib.closing(Catalog.create_or_open(tmp_path / "catalog.db", partitions=1)) as catalog:
