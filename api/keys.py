@@ -10,11 +10,10 @@ from flask import request
 from monitoring.api.body import read_body
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
-from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import PermanentError
-from monitoring.pipeline.store.control import ROLES, Key
+from monitoring.pipeline.store.control import ROLES
 
-__all__ = ["create", "describe", "json_object", "listing", "revoke"]
+__all__ = ["create", "json_object", "listing", "revoke"]
 
 MAX_BYTES = 1 << 16
 _MEMBERS = ("name", "role", "expires_seconds")
@@ -24,7 +23,7 @@ LONGEST_SECONDS = 100 * 365 * 86_400
 def listing(call: Call) -> Answer:
     """All keys without their secrets, revoked ones included."""
     now = call.runtime.now_ns()
-    return {"keys": [describe(key, now) for key in call.runtime.keys.all()]}
+    return {"keys": [key.describe(now) for key in call.runtime.keys.all()]}
 
 
 def create(call: Call) -> Answer:
@@ -43,7 +42,7 @@ def create(call: Call) -> Answer:
         key, text = call.runtime.keys.create(name, role, expires=expires)
     except PermanentError as error:
         raise Problem(400, str(error), field=str(error).partition(":")[0]) from error
-    return {"key": text, **describe(key, now)}, 201
+    return {"key": text, **key.describe(now)}, 201
 
 
 def revoke(call: Call, identity: str) -> Answer:
@@ -51,20 +50,7 @@ def revoke(call: Call, identity: str) -> Answer:
     key = call.runtime.keys.revoke(identity)
     if key is None:
         raise Problem(404, "there is no such key", field="id", fix="GET /api/v1/keys lists them")
-    return describe(key, call.runtime.now_ns())
-
-
-def describe(key: Key, now: int) -> dict[str, Any]:
-    """A key as JSON members."""
-    times = {"created": key.created, "expires": key.expires, "revoked": key.revoked, "last_used": key.last_used}
-    return {
-        "id": key.id,
-        "prefix": key.prefix,
-        "name": key.name,
-        "role": key.role,
-        "state": key.state(now),
-        **{name: None if time is None else rfc3339(time) for name, time in times.items()},
-    }
+    return key.describe(call.runtime.now_ns())
 
 
 def json_object(members: tuple[str, ...], *, required: bool = True) -> dict[str, Any]:

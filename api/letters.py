@@ -9,11 +9,10 @@ from monitoring.api.routes import Answer, Call, whole_number
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.replay import describe, replay_once
 from monitoring.pipeline.store import dead_letters
-from monitoring.pipeline.store.dead_letters import Letter
+from monitoring.pipeline.store.dead_letters import KINDS, Letter
 
-__all__ = ["KINDS", "listing", "one", "replay"]
+__all__ = ["listing", "one", "replay"]
 
-KINDS = ("input", "frame", "conflict", "corrupt", "stale", "poison")
 MOST = 1000
 
 

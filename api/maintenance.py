@@ -17,16 +17,7 @@ def retention(call: Call) -> Answer:
     if not isinstance(dry_run, bool):
         raise Problem(400, "not true or false", field="dry_run", fix="true, or leave it out")
     going = policy.due(call.runtime.catalog, call.runtime.settings, now_ns=call.runtime.now_ns())
-    found = [
-        {
-            "partition": row.partition,
-            "segment": row.number,
-            "rows": row.rows,
-            "bytes": row.bytes,
-            "reason": reason,
-        }
-        for row, reason in going
-    ]
+    found = [item.describe() for item in going]
     if not dry_run:
         jobs.enqueue(call.runtime.bus, jobs.MAINTENANCE)
     return {"segments": found, "dry_run": dry_run, "enqueued": not dry_run}, 200 if dry_run else 202

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
@@ -51,9 +52,11 @@ class Remote:
         self._url = url.rstrip("/")
         self._key = key
 
-    def call(self, method: str, *path: str, body: Any = None) -> Any:
+    def call(self, method: str, *path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
         """The JSON that the endpoint answers; `path` is its parts behind /api/v1."""
         address = "/".join((self._url, "api", "v1", *(quote(part, safe="") for part in path)))
+        if query:
+            address += f"?{urlencode(query)}"
         return self._exchange(method, address, body)
 
     def _exchange(self, method: str, address: str, body: Any) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 
 import apsw
 
-from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
 from monitoring.pipeline.errors import MonitoringError, PermanentError, RetryableError, StoreCorrupt, StoreFull
 
 __all__ = ["ADMIN_KEY_FILE", "FILE_NAME", "ROLES", "Control", "Key", "Keys", "allows", "ensure_admin_key"]
@@ -156,6 +156,13 @@ class Key:
         if self.revoked is not None:
             return "revoked"
         return "expired" if self.expires is not None and self.expires <= now else "active"
+
+    def describe(self, now: int) -> dict[str, Any]:
+        """The key as JSON members, times in RFC 3339."""
+        times = {"created": self.created, "expires": self.expires, "revoked": self.revoked, "last_used": self.last_used}
+        shown = {name: None if time is None else rfc3339(time) for name, time in times.items()}
+        facts = {"id": self.id, "prefix": self.prefix, "name": self.name, "role": self.role, "state": self.state(now)}
+        return facts | shown
 
 
 def allows(role: str, needed: str) -> bool:

@@ -16,8 +16,10 @@ from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.store.catalog import Catalog, segment_path
 from monitoring.pipeline.store.segment import DeadLetter, open_readonly
 
-__all__ = ["Letter", "count", "find", "letters", "replay"]
+__all__ = ["KINDS", "Letter", "count", "find", "letters", "replay"]
 
+KINDS = ("input", "frame", "conflict", "corrupt", "stale", "poison")
+"""See DeadLetter.kind."""
 _NAMESPACE = uuid.UUID("6f9f2a6e-5b1d-4f0e-9a55-6d6f6e697473")
 """Of the lanes that replay dead letters: the same letter always has the same lane, so it is stored once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir, segment_path
@@ -18,6 +18,12 @@ class Doomed(NamedTuple):
 
     segment: SegmentRow
     reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON members."""
+        row = self.segment
+        facts = {"partition": row.partition, "segment": row.number, "rows": row.rows, "bytes": row.bytes}
+        return {**facts, "reason": self.reason}
 
 
 def doomed(
