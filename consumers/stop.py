@@ -7,9 +7,12 @@ worker that started this process reads the time of the last look and ends a proc
 from __future__ import annotations
 
 import mmap
+import os
+import select
 import signal
 import struct
 import time
+from contextlib import suppress
 from types import FrameType
 
 __all__ = ["Pulse", "attach", "handle_signals", "request", "requested", "reset", "wait"]
@@ -38,6 +41,7 @@ class Pulse:
 
 _requested = False
 _pulse: Pulse | None = None
+_wake: tuple[int, int] | None = None
 
 
 def requested() -> bool:
@@ -48,22 +52,29 @@ def requested() -> bool:
 
 
 def wait(seconds: float) -> None:
-    """Sleep, but wake soon after a stop is requested."""
-    ends = time.monotonic() + seconds
-    while not requested() and (left := ends - time.monotonic()) > 0:
-        time.sleep(min(left, 0.1))
+    """Sleep, but wake as soon as a stop is requested."""
+    if requested():
+        return
+    if _wake is None:
+        time.sleep(seconds)
+    else:
+        select.select([_wake[0]], [], [], seconds)
+    requested()  # a beat after the sleep
 
 
 def request() -> None:
     """Ask this process to end at its next commit."""
     global _requested
     _requested = True
+    if _wake is not None:
+        with suppress(BlockingIOError):  # so many requests are waiting that one more says nothing
+            os.write(_wake[1], b"!")
 
 
 def reset() -> None:
-    """Forget a request: a forked child starts with a lowered flag."""
-    global _requested
-    _requested = False
+    """Forget what was requested of, and set up for, the parent: a forked child starts with a lowered flag."""
+    global _requested, _pulse, _wake
+    _requested, _pulse, _wake = False, None, None
 
 
 def attach(pulse: Pulse | None) -> None:
@@ -73,7 +84,10 @@ def attach(pulse: Pulse | None) -> None:
 
 
 def handle_signals() -> None:
-    """Turn SIGTERM and SIGINT into a request."""
+    """Turn SIGTERM and SIGINT into a request, in this process: call it anew after a fork."""
+    global _wake
+    _wake = os.pipe()  # inherited ones stay with the parent
+    os.set_blocking(_wake[1], False)
     signal.signal(signal.SIGTERM, _on_signal)
     signal.signal(signal.SIGINT, _on_signal)
 
