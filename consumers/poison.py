@@ -19,7 +19,7 @@ from monitoring.pipeline.errors import FrameCorrupt
 from monitoring.pipeline.events.event import COLUMNS
 from monitoring.pipeline.store.batch import Batch
 from monitoring.pipeline.store.partition import Partition
-from monitoring.pipeline.store.rows import rows_of
+from monitoring.pipeline.store.rows import Rows, rows_of
 from monitoring.pipeline.store.segment import DeadLetter
 
 __all__ = ["ATTEMPTS", "GIVE_UP", "write_alone"]
@@ -96,7 +96,7 @@ def _write_in_pieces(partition: Partition, frame: Frame, suspect: Suspect) -> No
         if end - first == 1:
             raw = orjson.dumps(events[first]) if first < len(events) else letters[first - len(events)].raw
             letter = _letter(frame, first, "this event killed the drain", raw)
-            _commit_piece(partition, frame, suspect, [], [letter])
+            _commit_piece(partition, frame, suspect, Rows(), [letter])
         else:
             middle = (first + end) // 2
             suspect.pending += [[middle, end], [first, middle]]
@@ -110,9 +110,7 @@ def _write_in_pieces(partition: Partition, frame: Frame, suspect: Suspect) -> No
     _finish(partition, frame, suspect, [])
 
 
-def _decoded(
-    partition: Partition, frame: Frame
-) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]], list[DeadLetter]]:
+def _decoded(partition: Partition, frame: Frame) -> tuple[Rows, list[dict[str, Any]], list[DeadLetter]]:
     payload = decode_payload(frame)
     rows = rows_of(frame, payload.columns, payload.events, partition.segment.dimensions)
     spread = [column if type(column) is list else [column] * payload.events for column in payload.columns]
@@ -130,13 +128,11 @@ def _letter(frame: Frame, ordinal: int, reason: str, raw: bytes) -> DeadLetter:
     return DeadLetter(frame.created, "poison", frame.lane, frame.seq, ordinal, reason, raw)
 
 
-def _commit_piece(
-    partition: Partition, frame: Frame, suspect: Suspect, rows: list[tuple[Any, ...]], letters: list[DeadLetter]
-) -> None:
+def _commit_piece(partition: Partition, frame: Frame, suspect: Suspect, rows: Rows, letters: list[DeadLetter]) -> None:
     suspect.committed += len(rows)
     suspect.dead_lettered += len(letters)
     with partition.segment.transaction():
-        partition.segment.insert(list(rows), letters, {}, now_ns=frame.created)
+        partition.segment.insert(rows, letters, {}, now_ns=frame.created)
         _save_row(partition, frame, suspect)
 
 
@@ -165,5 +161,5 @@ def _finish(partition: Partition, frame: Frame, suspect: Suspect, letters: list[
     mark = partition.mark_for(frame.lane)
     mark.apply(frame, committed=suspect.committed, dead_lettered=frame.count - suspect.committed)
     with partition.segment.transaction() as connection:
-        partition.segment.insert([], letters, {frame.lane: mark}, now_ns=frame.created)
+        partition.segment.insert(Rows(), letters, {frame.lane: mark}, now_ns=frame.created)
         connection.execute("DELETE FROM poison WHERE lane = ? AND seq = ?", (frame.lane, frame.seq))

@@ -265,7 +265,8 @@ class Streams:
                 key.removeprefix(prefix): orjson.loads(value) for key, value in zip(keys, values, strict=True) if value
             }
 
-        return exchange(scan)
+        found: dict[str, dict[str, Any]] = exchange(scan)
+        return found
 
 
 def exchange(action: Callable[[], Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -12,7 +11,7 @@ from monitoring.pipeline.bus.frame import Frame, decode_payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.errors import FrameCorrupt
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.rows import Dimensions, rows_of
+from monitoring.pipeline.store.rows import Dimensions, Rows, rows_of
 from monitoring.pipeline.store.segment import DeadLetter
 
 __all__ = ["Batch", "admit"]
@@ -29,7 +28,7 @@ class Batch:
     must wait where they are; `lows` are the watermarks to publish.
     """
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
     letters: list[DeadLetter] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
     settled: list[str] = field(default_factory=list)
@@ -112,7 +111,7 @@ def _admit_frame(frame: Frame, batch: Batch, memory: Memory, now_ns: int) -> boo
         batch.letters.append(_letter(frame, "frame", str(error), now_ns))
         mark.apply(frame, committed=0, dead_lettered=frame.count)
         return True
-    batch.rows += rows_of(frame, payload.columns, payload.events, memory.dimensions)
+    batch.rows.extend(rows_of(frame, payload.columns, payload.events, memory.dimensions))
     batch.letters += [
         DeadLetter(now_ns, "input", frame.lane, frame.seq, ordinal, item.reason, item.raw, item.source, item.line)
         for ordinal, item in enumerate(payload.rejected)

@@ -7,8 +7,9 @@ events of one microsecond. What a microsecond cannot hold spills into the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple
+from itertools import islice, repeat
+from operator import le, lt
+from typing import Any
 
 import orjson
 
@@ -20,9 +21,10 @@ __all__ = [
     "ID_SHIFT",
     "MICROSECONDS_A_MINUTE",
     "MINUTE_SHIFT",
+    "ROW_COLUMNS",
     "TOKEN_MARK",
     "Dimensions",
-    "Row",
+    "Rows",
     "allocate",
     "id_floor",
     "leaves",
@@ -74,51 +76,62 @@ class Dimensions:
         return new
 
 
-class Row(NamedTuple):
-    """A row before it has its id: true time, the columns of `log` behind the id and offset, the index text."""
+ROW_COLUMNS = (
+    "timestamp", "level", "service", "resource", "logger", "host",
+    "message", "trace_id", "span_id", "request_id", "exception", "attributes", "words",
+)  # fmt: skip
+"""True time in nanoseconds, the columns of `log` behind id and offset, and the text to index."""
 
-    timestamp: int
-    level: int
-    service: int
-    resource: int
-    logger: int
-    host: int
-    message: str
-    trace_id: str
-    span_id: str
-    request_id: str
-    exception: str
-    attributes: str
-    text: str
+
+class Rows:
+    """Rows that have no id yet, as columns (`ROW_COLUMNS`): turning events into tuples and back cost 2 us each."""
+
+    def __init__(self, columns: list[list[Any]] | None = None) -> None:
+        self.columns: list[list[Any]] = columns or [[] for _ in ROW_COLUMNS]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __getitem__(self, part: slice) -> Rows:
+        return Rows([column[part] for column in self.columns])
+
+    def extend(self, other: Rows) -> None:
+        """Put the rows of another behind these."""
+        for mine, more in zip(self.columns, other.columns, strict=True):
+            mine += more
+
+    def by_time(self) -> Rows:
+        """The same rows, the oldest first."""
+        times = self.columns[0]
+        if all(map(le, times, islice(times, 1, None))):
+            return self
+        order = sorted(range(len(times)), key=times.__getitem__)
+        return Rows([[column[place] for place in order] for column in self.columns])
 
 
 _TEXTS = slice(7, 13)  # message … attributes within event.COLUMNS
 _LEVEL_TOKENS = [f"{TOKEN_MARK}l{group(level)}" for level in range(1, 25)]
 
 
-def rows_of(frame: Frame, columns: Columns, count: int, dimensions: Dimensions) -> list[tuple[Any, ...]]:
-    """The rows (shape: `Row`) of a frame's events, in the frame's order."""
+def rows_of(frame: Frame, columns: Columns, count: int, dimensions: Dimensions) -> Rows:
+    """The rows of a frame's events, in the frame's order."""
     if not count:
-        return []
+        return Rows()
     times = _bounded(columns[0], 0, frame.created + _DAY_NS)
     levels = _bounded(columns[1], 1, 24)
+    services = _numbers("service", columns[2], dimensions)
+    resources = _resources(columns[3], columns[4], dimensions)
+    loggers = _numbers("logger", columns[5], dimensions)
+    hosts = _numbers("host", columns[6], dimensions)
     index = _IndexText()
-    stored = [
-        times,
-        levels,
-        _numbers("service", columns[2], dimensions),
-        _resources(columns[3], columns[4], dimensions),
-        _numbers("logger", columns[5], dimensions),
-        _numbers("host", columns[6], dimensions),
-        *columns[_TEXTS],
-    ]
     for column in columns[_TEXTS]:
         index.add(column)
     index.add(columns[5])
     index.add_tokens(levels, lambda level: _LEVEL_TOKENS[level - 1])
-    index.add_tokens(stored[2], lambda number: f"{TOKEN_MARK}s{number}")
-    index.add_tokens(stored[5], lambda number: f"{TOKEN_MARK}h{number}")
-    return list(zip(*(_spread(column, count) for column in stored), index.build(count), strict=True))
+    index.add_tokens(services, lambda number: f"{TOKEN_MARK}s{number}")
+    index.add_tokens(hosts, lambda number: f"{TOKEN_MARK}h{number}")
+    stored = (times, levels, services, resources, loggers, hosts, *columns[_TEXTS])
+    return Rows([*(_spread(column, count) for column in stored), index.build(count)])
 
 
 class _IndexText:
@@ -145,9 +158,9 @@ class _IndexText:
         else:
             self._shared.append(token(column))
 
-    def build(self, count: int) -> Iterator[str]:
+    def build(self, count: int) -> list[str]:
         parts = [*self._varying, repeat(" ".join(self._shared), count)]
-        return map(" ".join, zip(*parts, strict=True))
+        return list(map(" ".join, zip(*parts, strict=True)))
 
 
 def plain(text: str) -> str:
@@ -176,8 +189,8 @@ def leaves(value: Any) -> Iterator[str]:
         yield value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _spread(column: Any, count: int) -> Iterable[Any]:
-    return column if type(column) is list else repeat(column, count)
+def _spread(column: Any, count: int) -> list[Any]:
+    return column if type(column) is list else [column] * count
 
 
 def _bounded(column: Any, low: int, high: int) -> Any:
@@ -211,27 +224,26 @@ def _resource(environment: str, release: str) -> str:
 
 
 def allocate(
-    rows: Sequence[tuple[Any, ...]],
+    times: Sequence[int],
     *,
     newest: int | None,
     taken: Callable[[Sequence[int]], set[int]],
     hints: dict[int, int],
 ) -> list[int]:
-    """Ids for rows that are sorted by time: strictly rising, none of them in use.
+    """Ids for events at these rising times, nanoseconds: strictly rising, none of them in use.
 
     `newest` is the greatest id in the segment (None: it is empty); `taken` tells which of some rising ids are
     in use; `hints` remembers, over calls, the next free id of microseconds that were found full.
     """
-    ids: list[int] = []
-    last = -1 << 63
-    for row in rows:
-        floor = (row[0] // 1000 - EPOCH_US) << ID_SHIFT
-        last = floor if floor > last else last + 1
-        ids.append(last)
+    ids = [time // 1000 - EPOCH_US << ID_SHIFT for time in times]
+    if not all(map(lt, ids, islice(ids, 1, None))):
+        last = -1 << 63
+        for place, floor in enumerate(ids):
+            last = floor if floor > last else last + 1
+            ids[place] = last
     if newest is None or ids[0] > newest:
         return ids
-    overlapping = [row_id for row_id in ids if row_id <= newest]
-    used = taken(overlapping)
+    used = taken([row_id for row_id in ids if row_id <= newest])
     return ids if not used else _allocate_around(ids, used, taken, hints)
 
 

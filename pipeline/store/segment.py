@@ -23,7 +23,7 @@ from monitoring.pipeline import failpoint
 from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.errors import Fenced, StoreCorrupt, StoreFull
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, allocate
+from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, Rows, allocate
 
 __all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly", "read_marks"]
 
@@ -270,10 +270,8 @@ class Segment:
         with self.transaction():
             pass
 
-    def insert(
-        self, rows: list[tuple[Any, ...]], letters: Sequence[DeadLetter], marks: dict[str, Mark], *, now_ns: int
-    ) -> None:
-        """Write rows (as `rows_of` makes them), dead letters and marks within a transaction that the caller opened."""
+    def insert(self, rows: Rows, letters: Sequence[DeadLetter], marks: dict[str, Mark], *, now_ns: int) -> None:
+        """Write rows, dead letters and marks within a transaction that the caller opened."""
         connection = self.connection
         connection.executemany("INSERT INTO dimension VALUES(?, ?, ?)", self.dimensions.take_new())
         if rows:
@@ -287,14 +285,13 @@ class Segment:
         )
         self._marks.update(marks)
 
-    def _insert_rows(self, rows: list[tuple[Any, ...]]) -> None:
+    def _insert_rows(self, rows: Rows) -> None:
         connection = self.connection
-        rows.sort(key=_timestamp)
+        times, levels, services, *columns, words = rows.by_time().columns
         newest = connection.execute("SELECT max(id) FROM log").get
-        ids = allocate(rows, newest=newest, taken=self._taken, hints=self._hints)
-        offsets, spill = _offsets(rows, ids)
-        _, levels, services, *columns, text = zip(*rows, strict=True)
-        failpoint.poison(text)
+        ids = allocate(times, newest=newest, taken=self._taken, hints=self._hints)
+        offsets, spill = _offsets(times, ids)
+        failpoint.poison(words)
         connection.executemany(
             "INSERT INTO log VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
             zip(ids, offsets, levels, services, *columns, strict=True),
@@ -302,8 +299,8 @@ class Segment:
         if not self._hash_set:
             connection.execute("INSERT INTO text(text, rank) VALUES('hashsize', ?)", (self._hash_bytes,))
             self._hash_set = True
-        connection.executemany("INSERT INTO text(rowid, words) VALUES(?, ?)", zip(ids, text, strict=True))
-        minutes = Counter(zip([row_id // MINUTE_SHIFT for row_id in ids], services, levels, strict=True))
+        connection.executemany("INSERT INTO text(rowid, words) VALUES(?, ?)", zip(ids, words, strict=True))
+        minutes = _by_minute(ids, services, levels)
         connection.executemany(
             "INSERT INTO minute VALUES(?, ?, ?, ?)"
             " ON CONFLICT(minute, service, level) DO UPDATE SET count = count + excluded.count",
@@ -366,11 +363,16 @@ def mark_row(lane: str, mark: Mark, now_ns: int) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _timestamp(row: tuple[Any, ...]) -> int:
-    return row[0]  # type: ignore[no-any-return]  # the first column of a row is its time
-
-
-def _offsets(rows: Sequence[tuple[Any, ...]], ids: Sequence[int]) -> tuple[list[int], int]:
-    """Nanoseconds from each id's time to the row's true time, and the furthest an id lies behind it, microseconds."""
-    offsets = [row[0] - ((row_id >> ID_SHIFT) + EPOCH_US) * 1000 for row, row_id in zip(rows, ids, strict=True)]
+def _offsets(times: Sequence[int], ids: Sequence[int]) -> tuple[list[int], int]:
+    """Nanoseconds from each id's time to the true time, and the furthest an id lies behind it, microseconds."""
+    offsets = [time - ((row_id >> ID_SHIFT) + EPOCH_US) * 1000 for time, row_id in zip(times, ids, strict=True)]
     return offsets, max(0, -(min(offsets) // 1000))
+
+
+def _by_minute(ids: Sequence[int], services: Sequence[int], levels: Sequence[int]) -> dict[tuple[int, int, int], int]:
+    """How many rows of each minute, service and level; ids rise, so most batches are of one minute."""
+    first = ids[0] // MINUTE_SHIFT
+    if first == ids[-1] // MINUTE_SHIFT:
+        pairs = Counter(zip(services, levels, strict=True))
+        return {(first, service, level): count for (service, level), count in pairs.items()}
+    return Counter(zip([row_id // MINUTE_SHIFT for row_id in ids], services, levels, strict=True))

@@ -209,7 +209,7 @@ def poisoned(bench, directory, monkeypatch, limit=200):
         assert number == signal.SIGKILL
         raise KilledError
 
-    monkeypatch.setattr(failpoint.os, "kill", kill)
+    monkeypatch.setattr("monitoring.pipeline.failpoint.os.kill", kill)
     failpoint.arm(directory)
     for deaths in range(limit):
         drain = Drain(bench.settings, me=Holder("another boot", "", deaths + 1, 1))

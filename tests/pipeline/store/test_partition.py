@@ -236,7 +236,7 @@ def test_a_roll_over_that_was_cut_off_is_finished_by_the_next_holder(catalog, no
     write(partition, first)
     (tmp_path / "points").mkdir()
     (tmp_path / "points" / point).touch()
-    monkeypatch.setattr(failpoint.os, "kill", cut_off)
+    monkeypatch.setattr("monitoring.pipeline.failpoint.os.kill", cut_off)
     failpoint.arm(tmp_path / "points")
     with pytest.raises(CutOffError):
         partition.roll_over()
