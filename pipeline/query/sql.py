@@ -1,0 +1,313 @@
+"""From a query's tree to SQL for one segment.
+
+Every part of a tree becomes three things:
+
+    expression  what the text index must say: true for every match, perhaps for more events
+    residual    what is left to verify on those events' rows; TRUE where the index decides alone
+    full        the whole test on a row, for places where the index is not asked
+
+so that  match <=> expression and residual <=> full.  AND joins expressions and residuals. OR keeps the
+expressions, but must verify in full if one of its parts has a residual. NOT turns the expression round where the
+index decides alone; elsewhere it says nothing about the index.
+
+Dimension values are looked up here: a service that the segment does not know becomes FALSE, and nothing is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from monitoring.pipeline.events.levels import LEVELS, group
+from monitoring.pipeline.query import attributes, fields, index
+from monitoring.pipeline.query.ast import (
+    And,
+    Everything,
+    Exists,
+    Field,
+    Is,
+    Level,
+    Matches,
+    Node,
+    Not,
+    Or,
+    Pattern,
+    Test,
+    Words,
+)
+from monitoring.pipeline.query.clause import FALSE, TRUE, Clause, all_of, any_of, negated, one_of
+from monitoring.pipeline.query.functions import regex_matches
+from monitoring.pipeline.query.index import EVERYTHING, NOTHING, Expression
+from monitoring.pipeline.query.tokens import Matcher, Token, Tokenizer
+from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT
+
+__all__ = ["COLUMNS", "Compiled", "Dimensions", "Span", "Statement", "compile_query", "select_boundary", "select_rows"]
+
+Dimensions = Mapping[str, Mapping[str, int]]
+"""The numbers of a segment's repeated strings, by kind and value."""
+
+_INDEXED_DIMENSIONS = {"service": "s", "host": "h"}
+_MOST_TERMS = 64
+"""More dimension numbers than this are compared on the row: each costs the index a look-up."""
+
+
+class _Part(NamedTuple):
+    expression: Expression
+    residual: Clause
+    full: Clause
+
+
+_ALL = _Part(EVERYTHING, TRUE, TRUE)
+_NONE = _Part(NOTHING, TRUE, FALSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A query for one segment: FTS5's MATCH (None: every row is a candidate) and the condition on candidates.
+
+    Without a condition the index alone decides; `empty` says that nothing in the segment can match.
+    """
+
+    match: str | None
+    condition: Clause
+    empty: bool
+
+    @property
+    def verified(self) -> bool:
+        """Whether candidates must be looked at one by one."""
+        return self.condition != TRUE
+
+
+class Statement(NamedTuple):
+    """SQL and what is bound to it."""
+
+    text: str
+    values: tuple[object, ...]
+
+
+def compile_query(node: Node, dimensions: Dimensions, split: Tokenizer) -> Compiled:
+    """The query for a segment with these dimensions; `split` is the index's tokenizer."""
+    part = _Compiler(dimensions, split).part(node)
+    empty = part.expression == NOTHING or FALSE in (part.residual, part.full)
+    return Compiled(None if empty else index.render(part.expression), part.residual, empty)
+
+
+class _Compiler:
+    def __init__(self, dimensions: Dimensions, split: Tokenizer) -> None:
+        self._dimensions = dimensions
+        self._split = split
+
+    def part(self, node: Node) -> _Part:
+        if isinstance(node, And):
+            parts = [self.part(inner) for inner in node.nodes]
+            return _Part(
+                index.all_of(part.expression for part in parts),
+                all_of(part.residual for part in parts),
+                all_of(part.full for part in parts),
+            )
+        if isinstance(node, Or):
+            return _either([self.part(inner) for inner in node.nodes])
+        if isinstance(node, Not):
+            return _opposite(self.part(node.node))
+        if isinstance(node, Words):
+            return self._words(node.pattern)
+        if isinstance(node, Level):
+            return _level(node)
+        return _ALL if isinstance(node, Everything) else self._field(node)
+
+    def _words(self, pattern: Pattern) -> _Part:
+        """Anywhere in the texts that were indexed."""
+        wanted = Matcher.of(pattern, self._split)
+        loggers = self._numbers("logger", lambda value: wanted.within(value, self._split))
+        key = wanted.key()
+        full = any_of((
+            Clause("text_has(?, log.message, log.trace_id, log.span_id, log.request_id)", (key,)),
+            Clause("json_has(?, log.exception, log.attributes)", (key,)),
+            one_of("log.logger", loggers),
+        ))  # fmt: skip
+        expression, exact = _tokens(wanted.tokens)
+        return _Part(expression, TRUE if exact else full, full)
+
+    def _field(self, node: Field) -> _Part:
+        name, test = node.name, node.test
+        if name in fields.DIMENSIONS:
+            return self._dimension(name, test)
+        if name in fields.RESOURCES:
+            return self._resource(name, test)
+        if name in fields.IDS:
+            return self._id(name, test)
+        if name in fields.TEXTS:
+            return self._text(name, test)
+        full = attributes.condition(name, test)
+        return _Part(attributes.candidates(name, test, self._split), full, full) if full != FALSE else _NONE
+
+    def _numbers(self, kind: str, fits: Callable[[str], bool]) -> list[int]:
+        return [number for value, number in self._dimensions.get(kind, {}).items() if fits(value)]
+
+    def _dimension(self, name: str, test: Test) -> _Part:
+        numbers = self._numbers(name, _fitting(test))
+        full = self._one_of(name, numbers)
+        if full in (TRUE, FALSE):
+            return _ALL if full == TRUE else _NONE
+        if name in _INDEXED_DIMENSIONS and len(numbers) <= _MOST_TERMS:
+            return _Part(index.dimension(_INDEXED_DIMENSIONS[name], numbers), TRUE, full)
+        return _Part(self._logger_tokens(test) if name == "logger" else EVERYTHING, full, full)
+
+    def _logger_tokens(self, test: Test) -> Expression:
+        """A logger's name is indexed as text."""
+        return attributes.whole_value(test.pattern, self._split) if isinstance(test, Is) else EVERYTHING
+
+    def _resource(self, name: str, test: Test) -> _Part:
+        fits = _fitting(test)
+        full = self._one_of("resource", self._numbers("resource", lambda text: fits(orjson.loads(text).get(name, ""))))
+        return _Part(EVERYTHING, full, full)
+
+    def _one_of(self, kind: str, numbers: list[int]) -> Clause:
+        everyone = len(numbers) == len(self._dimensions.get(kind, {}))
+        return TRUE if everyone and numbers else one_of(f"log.{kind}", numbers)
+
+    def _id(self, name: str, test: Test) -> _Part:
+        column = f"log.{name}"
+        if isinstance(test, Is):
+            literal = test.pattern.literal
+            condition = (
+                Clause(f"({column} = ?)", (literal,))
+                if literal is not None
+                else Clause(f"({column} GLOB ?)", (attributes.glob(test.pattern),))
+            )
+            return _Part(attributes.whole_value(test.pattern, self._split), condition, condition)
+        condition = _matches(column, test)
+        return _Part(EVERYTHING, condition, condition)
+
+    def _text(self, name: str, test: Test) -> _Part:
+        column = f"log.{name}"
+        if not isinstance(test, Is):
+            condition = _matches(column, test, "json_regex_matches" if name == "exception" else "regex_matches")
+            return _Part(EVERYTHING, condition, condition)
+        wanted = Matcher.of(test.pattern, self._split)
+        if test.pattern.literal == "":
+            condition = Clause(f"({column} = '')")
+        else:
+            function = "json_has" if name == "exception" else "text_has"
+            condition = Clause(f"{function}(?, {column})", (wanted.key(),))
+        return _Part(_tokens(wanted.tokens)[0], condition, condition)
+
+
+def _either(parts: list[_Part]) -> _Part:
+    full = any_of(part.full for part in parts)
+    residual = TRUE if all(part.residual == TRUE for part in parts) else full
+    return _Part(index.any_of(part.expression for part in parts), residual, full)
+
+
+def _opposite(part: _Part) -> _Part:
+    full = negated(part.full)
+    if part.residual == TRUE:
+        return _Part(index.without(part.expression), TRUE, full)
+    return _Part(EVERYTHING, full, full)
+
+
+def _tokens(tokens: tuple[Token, ...]) -> tuple[Expression, bool]:
+    """What the index knows of these tokens in sequence, and whether that is all there is to know."""
+    known, exact = [], len(tokens) == 1
+    for token in tokens:
+        if token.exact:
+            known.append(index.term(token.source))
+        elif index.narrows(token.source):
+            known.append(index.term(token.source, prefix=True))
+            exact = exact and token.prefix
+        else:
+            exact = False
+    return index.all_of(known), exact
+
+
+def _level(node: Level) -> _Part:
+    first, last = group(node.low), group(node.high)
+    expression = index.levels(range(first, last + 1))
+    full = Clause("(log.level BETWEEN ? AND ?)", (node.low, node.high))
+    whole = node.low == 4 * first + 1 and node.high == 4 * last + 4
+    if whole and last - first + 1 == len(LEVELS):
+        return _ALL
+    return _Part(expression, TRUE if whole else full, full)
+
+
+def _fitting(test: Test) -> Callable[[str], bool]:
+    """The test as a function of a dimension's value."""
+    if isinstance(test, Exists):
+        return bool
+    if isinstance(test, Matches):
+        return lambda value: regex_matches(test.regex, value)
+    if not isinstance(test, Is):
+        raise TypeError(f"a dimension has no order: {test}")  # the parser refuses it
+    literal = test.pattern.literal
+    if literal is not None:
+        return lambda value: value == literal
+    whole = Token(test.pattern.parts, "")
+    return whole.fits
+
+
+def _matches(column: str, test: Test, function: str = "regex_matches") -> Clause:
+    if isinstance(test, Exists):
+        return Clause(f"({column} <> '')")
+    if not isinstance(test, Matches):
+        raise TypeError(f"{column} has no order: {test}")  # the parser refuses it
+    return Clause(f"{function}(?, {column})", (test.regex,))
+
+
+COLUMNS = (
+    "log.id, log.offset_ns, log.level, log.service, log.resource, log.logger, log.host, log.message, log.trace_id,"
+    " log.span_id, log.request_id, log.exception, log.attributes"
+)
+_TRUE_TIME = f"((log.id >> {ID_SHIFT}) + {EPOCH_US}) * 1000 + log.offset_ns"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where to look: ids from `low` to `high`, both included, of events from `start` up to `end` (nanoseconds).
+
+    Ids may lie behind their events' time, so the range of ids is wider and the time is checked on the row.
+    """
+
+    low: int
+    high: int
+    start: int
+    end: int
+
+
+def select_rows(compiled: Compiled, span: Span, *, newest: bool, limit: int) -> Statement:
+    """At most `limit` matching rows of the span in order of id; the columns are COLUMNS."""
+    source, values = _source(compiled, span)
+    key, direction = _order(compiled, newest)
+    return Statement(
+        f"SELECT {COLUMNS} {source} AND {_TRUE_TIME} >= ? AND {_TRUE_TIME} < ? AND {compiled.condition.text}"
+        f" ORDER BY {key} {direction} LIMIT ?",
+        (*values, span.start, span.end, *compiled.condition.values, limit),
+    )
+
+
+def select_boundary(compiled: Compiled, span: Span, *, newest: bool, count: int) -> Statement:
+    """Id of the candidate that `count` others come before; no row where there are not so many."""
+    key, direction = _order(compiled, newest)
+    table = "log" if compiled.match is None else "text"
+    where, values = _narrowed(compiled, span)
+    text = f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} {direction} LIMIT 1 OFFSET ?"  # noqa: S608 - own names
+    return Statement(text, (*values, count))
+
+
+def _source(compiled: Compiled, span: Span) -> tuple[str, tuple[object, ...]]:
+    where, values = _narrowed(compiled, span)
+    # CROSS JOIN keeps the index first: it yields rowids in order, and stops when enough rows are found.
+    table = "log" if compiled.match is None else "text CROSS JOIN log ON log.id = text.rowid"
+    return f"FROM {table} WHERE {where}", values
+
+
+def _narrowed(compiled: Compiled, span: Span) -> tuple[str, tuple[object, ...]]:
+    if compiled.match is None:
+        return "log.id BETWEEN ? AND ?", (span.low, span.high)
+    return "text MATCH ? AND text.rowid BETWEEN ? AND ?", (compiled.match, span.low, span.high)
+
+
+def _order(compiled: Compiled, newest: bool) -> tuple[str, str]:
+    return "log.id" if compiled.match is None else "text.rowid", "DESC" if newest else "ASC"
