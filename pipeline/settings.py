@@ -205,10 +205,16 @@ def load(environ: Mapping[str, str] | None = None, *, strict: bool = True) -> Se
 def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """The `MONITORING_*` names that are no setting, each with its nearest known name or ""."""
     return [
-        (name, next(iter(difflib.get_close_matches(name, _BY_NAME, 1, 0.6)), ""))
+        (name, _nearest(name))
         for name in sorted(environ)
         if name.startswith("MONITORING_") and name not in _BY_NAME and not _kubernetes(name, environ[name])
     ]
+
+
+def _nearest(name: str) -> str:
+    """By the part behind the prefix, which all names share."""
+    found = difflib.get_close_matches(name.removeprefix("MONITORING_").lower(), _BY_KEY, 1, 0.6)
+    return _BY_KEY[found[0]].name if found else ""
 
 
 def _kubernetes(name: str, value: str) -> bool:
