@@ -1,0 +1,72 @@
+"""The HTTP API under gunicorn: one process with threads."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers import gthread  # loaded here, before the fork, so that its memory is shared
+
+from monitoring.api.app import create_app
+from monitoring.pipeline.process import die_with_parent, prepare
+from monitoring.pipeline.settings import Settings
+
+__all__ = ["serve"]
+
+_THREADS = 8
+"""Most requests wait for SQLite or the bus; a thread costs its stack and a few open files."""
+_GRACE_SECONDS = 2
+"""Requests in progress may take so long to end: everything stops within five."""
+_KEEPALIVE_SECONDS = 15
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM. Ends the process (SystemExit), as gunicorn does."""
+    prepare()
+    _Server(settings, listener.fileno()).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotations
+    """gunicorn with our settings instead of its command line."""
+
+    def __init__(self, settings: Settings, listener: int) -> None:
+        self._settings = settings
+        self._options: dict[str, Any] = {
+            "bind": f"fd://{listener}",
+            "worker_class": gthread.ThreadWorker,
+            "workers": 1,
+            "threads": _THREADS,
+            "preload_app": True,
+            "graceful_timeout": _GRACE_SECONDS,
+            "keepalive": _KEEPALIVE_SECONDS,
+            "loglevel": "warning",
+            "proc_name": "monitoring",
+            "post_fork": _post_fork,
+            "worker_tmp_dir": _memory_dir(),
+            "control_socket_disable": True,  # it would open a socket through which others could steer it
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand over our options; older releases do not know all of them."""
+        for name, value in self._options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The application, made before the fork."""
+        return create_app(self._settings)
+
+
+def _post_fork(arbiter: Any, worker: Any) -> None:
+    die_with_parent(arbiter.pid)
+
+
+def _memory_dir() -> str | None:
+    """Where the worker's heartbeat file costs no disk write."""
+    shared = Path("/dev/shm")  # noqa: S108  gunicorn makes an unnamed temporary file in it
+    return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) else None

@@ -1,0 +1,401 @@
+"""Running it: `monitoring up` for everything, `api`, `worker` and `ticker` for one part each.
+
+monitoring up
+  |-- valkey-server       the bus, where none is named
+  |-- api                 gunicorn and its one process of threads
+  |-- drain-1 …           workers of the drain queue, each with a work-horse
+  |-- jobs                a worker of the other queues
+  `-- ticker              starts what should run; adopts what dead producers left in the spool
+
+stop: api, then workers and ticker at a commit, then the bus; within five seconds, else by force
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+import shlex
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import click
+import orjson
+
+from monitoring.cli.address import address, answers, listen
+from monitoring.cli.log import configure
+from monitoring.cli.supervisor import Backoff, Child, Supervisor
+from monitoring.pipeline import failpoint, jobs
+from monitoring.pipeline import settings as settings_table
+from monitoring.pipeline.errors import AlreadyRunning, BusUnavailable, MonitoringError
+from monitoring.pipeline.process import alive
+from monitoring.pipeline.settings import Settings
+
+__all__ = ["api", "ticker", "up", "worker"]
+
+LOCK_FILE = "up.lock"
+STOP_SECONDS = 4.0
+"""For API, workers and ticker; the bus ends in 0.2 s after them, so that all is over within five."""
+BUS_STOP_SECONDS = 0.8
+_READY_SECONDS = 15.0
+_BUS_WAIT_SECONDS = 30.0
+"""How long to wait for a named bus that does not answer yet: containers start in any order."""
+_PRELOAD = (
+    "apsw",
+    "gunicorn.arbiter",
+    "gunicorn.http",
+    "gunicorn.http.wsgi",
+    "hiredis",
+    "monitoring.cli.serve",
+    "monitoring.consumers.ticker",
+    "monitoring.consumers.worker",
+    "redis",
+    "werkzeug.debug",
+)
+
+
+# ---------------------------------------------------------------------- everything
+
+
+@click.command()
+def up() -> None:
+    """Run everything on this machine until Ctrl-C: bus, workers, ticker and API.
+
+    \b
+    MONITORING_DATA_DIR   where the data are (one instance a directory)
+    MONITORING_PORT       the API's port (8321)
+    REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
+    """
+    chosen = settings_table.load()
+    configure(chosen, "supervisor")
+    with _own(chosen) as note, listen(chosen) as listener:
+        _Product(chosen, listener, note).run()
+
+
+class _Product:
+    """The whole product as children of this process."""
+
+    def __init__(self, chosen: Settings, listener: socket.socket, note: Callable[[str], None]) -> None:
+        self._settings = chosen
+        self._listener = listener
+        self._note = note
+        self._bus_backoff = Backoff()
+        self._bus_started = 0.0
+        self._bus_due: float | None = None
+
+    def run(self) -> None:
+        """Start, watch, stop."""
+        self._address = address(self._listener)
+        self._note(self._address)
+        self._embedded = None if self._settings.text("bus_url") else _embedded(self._settings)
+        self._supervisor = Supervisor(self._children(), say=_say)
+        self._supervisor.install()
+        forced: list[str] = []
+        try:
+            self._start_bus()
+            _preload(jobs.QUEUES)
+            self._prepare()
+            if not self._supervisor.stopping:
+                self._supervisor.run(self._watch, ready=self._announce)
+            click.echo("monitoring: stopping")
+        finally:
+            forced = self._stop()
+        if forced:
+            _say(f"did not end in time and were killed, which loses nothing: {', '.join(forced)}")
+
+    # ------------------------------------------------------------------ start
+
+    def _children(self) -> list[Child]:
+        def drain() -> None:
+            _work(self._settings, self._url(), ["drain"])
+
+        def other() -> None:
+            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue != "drain"])
+
+        def serve_api() -> None:
+            from monitoring.cli.serve import serve
+
+            configure(self._settings, "api")
+            serve(self._settings.replace(bus_url=self._url()), self._listener)
+
+        return [
+            Child("api", serve_api, order=0),
+            *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
+            Child("jobs", other, order=1),
+            Child("ticker", lambda: _tick(self._settings, self._url()), order=1),
+        ]
+
+    def _url(self) -> str:
+        return self._embedded.url if self._embedded else self._settings.text("bus_url")
+
+    def _start_bus(self) -> None:
+        if self._embedded is not None:
+            self._embedded.start(abandoned=lambda: self._supervisor.stopping)
+            self._bus_started = time.monotonic()
+        else:
+            with suppress(FileNotFoundError):  # of an earlier run with an embedded server: it would mislead services
+                (self._settings.data / "bus.url").unlink()
+
+    def _prepare(self) -> None:
+        """Everything that must be there before the children: catalog, key, and a bus that keeps what it is given."""
+        from monitoring.consumers.ticker import claim_bus
+        from monitoring.pipeline.bus.streams import Streams, connect
+        from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+
+        _make_data(self._settings)
+        catalog = Catalog(self._settings.data / CATALOG_FILE)
+        client = connect(self._url())
+        try:
+            instance, partitions = catalog.instance, len(catalog.partitions("logs"))
+            self._patiently(lambda: claim_bus(client, instance))
+            Streams(client).announce({"logs": partitions}, instance)
+        finally:
+            client.close()
+            catalog.close()
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        """Do it as soon as the bus answers."""
+        deadline, told = time.monotonic() + _BUS_WAIT_SECONDS, False
+        while not self._supervisor.stopping:
+            try:
+                action()
+                return
+            except BusUnavailable as error:
+                if time.monotonic() > deadline:
+                    raise
+                if not told:
+                    _say(f"{error}; waiting for it")
+                    told = True
+                time.sleep(0.2)
+
+    def _announce(self) -> None:
+        """Wait until the API answers, then say where everything is."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._supervisor.stopping:
+            if answers(self._listener, "/readyz", timeout_seconds=2.0) == 200:
+                click.echo(_welcome(self._settings, self._address, embedded=self._embedded is not None))
+                return
+            if time.monotonic() > deadline:
+                _say(f"the API on {self._address} is not ready yet; {self._address}/readyz tells why")
+                return
+            time.sleep(0.02)
+
+    # ------------------------------------------------------------------ watch and stop
+
+    def _watch(self) -> float:
+        """Keep the bus running; when to look again."""
+        now = time.monotonic()
+        if self._embedded is None:
+            return now + 3600.0
+        self._embedded.rotate_log()
+        status = self._embedded.exit_status()
+        if status is None:
+            return now + 60.0
+        if self._bus_due is None:
+            pause = self._bus_backoff.next(now - self._bus_started)
+            self._bus_due = now + pause
+            how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+            _say(f"the bus (pid {self._embedded.pid}) {how}; starting it again in {pause:g} s")
+        if now >= self._bus_due:
+            self._bus_due, self._bus_started = None, now
+            try:
+                self._embedded.start(abandoned=lambda: self._supervisor.stopping)
+            except MonitoringError as error:
+                _say(str(error))
+        return self._bus_due if self._bus_due is not None else time.monotonic() + 1.0
+
+    def _stop(self) -> list[str]:
+        """End everything, the bus last. The names of those that had to be killed."""
+        self._listener.close()
+        forced = self._supervisor.stop(time.monotonic() + STOP_SECONDS)
+        if self._embedded is not None and not self._embedded.stop(timeout_seconds=BUS_STOP_SECONDS):
+            forced.append("bus")
+        self._supervisor.close()
+        return forced
+
+
+def _embedded(chosen: Settings):  # type: ignore[no-untyped-def]
+    from monitoring.pipeline.bus.embedded import EmbeddedBus
+
+    return EmbeddedBus(chosen.data, memory_bytes=chosen.whole("bus_memory"), say=_say)
+
+
+def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
+    """What is printed when everything runs."""
+    data = shlex.quote(str(chosen.data))
+    bus = f'"$(cat {shlex.quote(str(chosen.data / "bus.url"))})"' if embedded else "(as here)"
+    here = "" if chosen.source("data_dir") == "default" else f"export MONITORING_DATA_DIR={data}; "
+    return "\n".join(
+        (
+            f"monitoring is up: {address}/",
+            f"  data            {chosen.data}",
+            f"  for services    export MONITORING_BUS_URL={bus}",
+            f"  a first line    {here}echo 'hello world' | monitoring ingest - && monitoring logs hello",
+            "  to stop         Ctrl-C",
+        )
+    )
+
+
+# ---------------------------------------------------------------------- one part each
+
+
+@click.command()
+def api() -> None:
+    """Run the HTTP API alone, on MONITORING_HOST and MONITORING_PORT; bus and data directory as for `up`."""
+    from monitoring.cli.serve import serve
+
+    chosen = _part("api")
+    with listen(chosen) as listener:
+        click.echo(f"monitoring api: {address(listener)}/")
+        serve(chosen, listener)
+
+
+@click.command()
+@click.option("--queue", "queues", multiple=True, type=click.Choice(jobs.QUEUES), help="Serve this queue; repeatable.")
+@click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many workers.")
+def worker(queues: tuple[str, ...], processes: int) -> None:
+    """Run workers alone, on all queues or those you name.
+
+    \b
+    Four drains share the partitions of the logs among them:
+        monitoring worker --queue drain --processes 4
+    """
+    from monitoring.pipeline.bus.embedded import locate
+
+    chosen = _part("worker")
+    served = queues or jobs.QUEUES
+    url = locate(chosen)
+    _preload(served)
+    if processes == 1:
+        _work(chosen, url, served)
+        return
+    children = [
+        Child(f"worker-{number + 1}", lambda: _work(chosen, url, served), patience_seconds=STOP_SECONDS)
+        for number in range(processes)
+    ]
+    supervisor = Supervisor(children, say=_say)
+    supervisor.install()
+    try:
+        supervisor.run()
+    finally:
+        forced = supervisor.stop(time.monotonic() + STOP_SECONDS)
+        supervisor.close()
+    if forced:
+        _say(f"did not end in time and were killed, which loses nothing: {', '.join(forced)}")
+
+
+@click.command()
+def ticker() -> None:
+    """Run the ticker alone. Several do no harm: those of one data directory take turns."""
+    from monitoring.pipeline.bus.embedded import locate
+
+    chosen = _part("ticker")
+    _tick(chosen, locate(chosen))
+
+
+def _part(name: str) -> Settings:
+    """What each part needs when it runs alone."""
+    chosen = settings_table.load()
+    configure(chosen, name)
+    _make_data(chosen)
+    return chosen
+
+
+def _work(chosen: Settings, url: str, queues: Sequence[str]) -> None:
+    from monitoring.consumers.worker import make_worker
+
+    configure(chosen, "-".join(queues))
+    failpoint.arm(chosen.path("failpoint_dir"))
+    make_worker(queues, url, chosen).work()
+
+
+def _tick(chosen: Settings, url: str) -> None:
+    from monitoring.consumers import stop
+    from monitoring.consumers import ticker as ticking
+
+    configure(chosen, "ticker")
+    failpoint.arm(chosen.path("failpoint_dir"))
+    stop.reset()
+    stop.handle_signals()
+    ticking.run(chosen, url)
+
+
+def _preload(queues: Sequence[str]) -> None:
+    """Import everything now: what is forked later shares the memory, and starts at once."""
+    from monitoring.consumers.worker import preload
+
+    for name in _PRELOAD:
+        importlib.import_module(name)
+    preload([jobs.queue_name(queue) for queue in queues])
+
+
+# ---------------------------------------------------------------------- data directory and port
+
+
+def _make_data(chosen: Settings) -> None:
+    """The data directory with its catalog and admin key, made on first use."""
+    from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+    from monitoring.pipeline.store.control import ensure_admin_key
+
+    chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Catalog.create_or_open(chosen.data / CATALOG_FILE, partitions=chosen.whole("partitions")).close()
+    ensure_admin_key(chosen.data)
+
+
+@contextmanager
+def _own(chosen: Settings) -> Iterator[Callable[[str], None]]:
+    """Hold the lock of the data directory; yields how to note the address in it.
+
+    Forked children hold it too: it is free when the last of them has ended. Raises AlreadyRunning.
+    """
+    try:
+        chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(chosen.data / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise MonitoringError(f"the data directory {chosen.data} cannot be used: {error.strerror}") from error
+    try:
+        _lock(handle, chosen.data)
+
+        def note(address: str) -> None:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, orjson.dumps({"pid": os.getpid(), "address": address}), 0)
+
+        note("")
+        yield note
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, data: Path) -> None:
+    deadline = time.monotonic() + 3.0
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pid, address = _noted(handle)
+            # Where its supervisor was killed just now, the others are about to end.
+            if (pid and alive(pid)) or time.monotonic() > deadline:
+                who = f"pid {pid}" + (f", {address}" if address else "") if pid else "it has not said its pid"
+                raise AlreadyRunning(
+                    f"`monitoring up` already runs on {data} ({who}): use that one, end it with "
+                    f"`kill {pid or 'PID'}`, or set MONITORING_DATA_DIR"
+                ) from None
+            time.sleep(0.05)
+
+
+def _noted(handle: int) -> tuple[int, str]:
+    try:
+        noted = orjson.loads(os.pread(handle, 4096, 0))
+        return int(noted["pid"]), str(noted["address"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0, ""
+
+
+def _say(line: str) -> None:
+    """One line for people."""
+    click.echo(f"monitoring: {line}", err=True)
