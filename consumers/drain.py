@@ -91,7 +91,7 @@ class Drain:
     def __init__(self, chosen: Settings, *, signal: str = "logs", me: Holder | None = None) -> None:
         self.signal = signal
         self.streams = Streams(connect(chosen.text("bus_url")))
-        self.catalog = Catalog(chosen.data / CATALOG_FILE)
+        self._catalog = Catalog(chosen.data / CATALOG_FILE)
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
         self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
@@ -150,8 +150,8 @@ class Drain:
             except (Fenced, StoreFull) as error:
                 _log.warning("partition %d: %s", held.partition.number, error)
         self._held.clear()
-        self.catalog.leave(self._me)
-        self.catalog.close()
+        self._catalog.leave(self._me)
+        self._catalog.close()
         self.streams.client.close()
 
     def abandon(self) -> None:
@@ -159,7 +159,7 @@ class Drain:
         for held in self._held.values():
             held.partition.abandon()
         self._held.clear()
-        self.catalog.close()
+        self._catalog.close()
         self.streams.client.close()
 
     # ------------------------------------------------------------------ which partitions
@@ -169,8 +169,8 @@ class Drain:
         if now - self._balanced_at < BALANCE_SECONDS:
             return
         self._balanced_at = now
-        drains = self.catalog.attend(self._me)
-        numbers = self.catalog.partitions(self.signal)
+        drains = self._catalog.attend(self._me)
+        numbers = self._catalog.partitions(self.signal)
         fair = math.ceil(len(numbers) / max(1, drains))
         while len(self._held) > fair:
             _, held = self._held.popitem()
@@ -183,7 +183,7 @@ class Drain:
 
     def _acquire(self, key: str, number: int) -> None:
         try:
-            partition = acquire(self.catalog, self.signal, number, self._limits, me=self._me)
+            partition = acquire(self._catalog, self.signal, number, self._limits, me=self._me)
         except LeaseBlocked as error:
             self._say_trouble(error)
             return
@@ -194,7 +194,7 @@ class Drain:
     def _drop_fenced(self) -> None:
         for key, held in list(self._held.items()):
             try:
-                held.partition.segment.renew()
+                held.partition.renew()
             except (Fenced, RetryableError):
                 held.partition.abandon()
                 del self._held[key]
@@ -223,7 +223,7 @@ class Drain:
             batch = poison.write_alone(partition, entries[0])
         else:
             batch = partition.admit(entries)
-            partition.segment.set_memory(large=len(batch.rows) * 2 >= self._batch_events)
+            partition.set_load(heavy=len(batch.rows) * 2 >= self._batch_events)
             partition.write(batch)
         failpoint.hit("drain.committed")
         held.committed_at = time.monotonic()
@@ -251,9 +251,9 @@ class Drain:
         if time.monotonic() >= held.rewind_at:
             held.cursor = "0-0"
         if time.monotonic() - held.committed_at >= RENEW_SECONDS:
-            held.partition.segment.renew()
+            held.partition.renew()
             held.committed_at = time.monotonic()
-            held.partition.segment.set_memory(large=False)
+            held.partition.set_load(heavy=False)
             held.partition.roll_over_if_due()
         if held.unpublished:
             self._settle(held, Batch())

@@ -23,12 +23,14 @@ from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import StoreFull
-from monitoring.pipeline.store import lease, rollover
+from monitoring.pipeline.store import lease, rollover, suspects
 from monitoring.pipeline.store.batch import Batch, Memory, admit
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.segment import Segment, create
+from monitoring.pipeline.store.rows import Dimensions, Rows
+from monitoring.pipeline.store.segment import DeadLetter, Segment, create
+from monitoring.pipeline.store.suspects import Suspect
 
 __all__ = ["Limits", "Partition", "acquire", "active_number"]
 
@@ -137,10 +139,48 @@ class Partition:
         if batch.empty and not cleared:
             return
         self._check_space()
-        with self.segment.transaction() as connection:
+        with self.segment.transaction():
             self.segment.insert(batch.rows, batch.letters, batch.changed_marks, now_ns=self._now_ns())
-            if cleared:
-                connection.executemany("DELETE FROM poison WHERE lane = ? AND seq = ?", cleared)
+            for lane, seq in cleared:
+                suspects.clear(self.segment, lane, seq)
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Repeated strings of the segment."""
+        return self.segment.dimensions
+
+    def attempt(self, frame: Frame) -> Suspect:
+        """Commit that a frame is tried that may kill this process; how often it was, and how far it came."""
+        return suspects.attempt(self.segment, frame)
+
+    def save(self, frame: Frame, suspect: Suspect) -> None:
+        """Commit how far a suspected frame was taken apart."""
+        with self.segment.transaction():
+            suspects.save(self.segment, frame, suspect)
+
+    def write_piece(self, frame: Frame, suspect: Suspect, rows: Rows, letters: Sequence[DeadLetter]) -> None:
+        """Commit a piece of a suspected frame together with what is left of it."""
+        suspect.committed += len(rows)
+        suspect.dead_lettered += len(letters)
+        with self.segment.transaction():
+            self.segment.insert(rows, letters, {}, now_ns=self._now_ns())
+            suspects.save(self.segment, frame, suspect)
+
+    def finish(self, frame: Frame, suspect: Suspect, letters: Sequence[DeadLetter]) -> None:
+        """Commit the mark of a frame that was written in pieces; what was not stored counts as dead-lettered."""
+        mark = self.mark_for(frame.lane)
+        mark.apply(frame, committed=suspect.committed, dead_lettered=frame.count - suspect.committed)
+        with self.segment.transaction():
+            self.segment.insert(Rows(), letters, {frame.lane: mark}, now_ns=self._now_ns())
+            suspects.clear(self.segment, frame.lane, frame.seq)
+
+    def renew(self) -> None:
+        """Say that the lease is still held. Raises Fenced if it is not."""
+        self.segment.renew()
+
+    def set_load(self, *, heavy: bool) -> None:
+        """Spend memory on large batches, or give it back."""
+        self.segment.set_memory(large=heavy)
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self._catalog.data).free

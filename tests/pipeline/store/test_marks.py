@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.store.marks import STALE_SECONDS, WINDOW, Mark
 from tests.frames import T0, Sender, event
 
 
-def frames(count: int, *, dropped_at: int = -1) -> list:
+def frames(count: int, *, dropped_at: int = -1) -> list[Frame]:
     sender = Sender()
     made = []
     for number in range(count):

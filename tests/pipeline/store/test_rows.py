@@ -22,7 +22,7 @@ from monitoring.pipeline.store.rows import (
 )
 from tests.frames import T0, Sender, event
 
-Row = namedtuple("Row", ROW_COLUMNS)
+Row = namedtuple("Row", ROW_COLUMNS)  # type: ignore[misc]  # the names stand in one place
 
 
 def rows(events):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import apsw
 import pytest
@@ -36,7 +37,7 @@ def damage(catalog, number, sql):
 
 
 def test_a_sound_store_gives_no_finding_and_the_sums(catalog):
-    seen = []
+    seen: list[Path] = []
     report = verify(catalog, progress=seen.append)
     (found,) = report.partitions
     assert report.findings == []

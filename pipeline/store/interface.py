@@ -1,0 +1,146 @@
+"""What a log store must do. Every backend passes the contract tests of `tests/pipeline/store/contract.py`.
+
+The writing half is for drains: one `Writer` a partition at a time, exactly once. The reading half is for
+queries: any number of processes, while writing goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.search import Order, Page
+from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.dead_letters import Letter
+from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.marks import Mark
+from monitoring.pipeline.store.retention import Doomed
+from monitoring.pipeline.store.rows import Dimensions, Rows
+from monitoring.pipeline.store.segment import DeadLetter
+from monitoring.pipeline.store.suspects import Suspect
+from monitoring.pipeline.store.verify import Report
+
+__all__ = ["LogStore", "Writer"]
+
+
+class Writer(Protocol):
+    """A partition in the hands of one process.
+
+    Each method that commits raises Fenced where another process has taken the lease, and StoreFull where
+    there is no space; nothing is changed then. Not for several threads.
+    """
+
+    number: int
+    clean: bool
+    """Whether the last holder released the lease, rather than vanished."""
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Repeated strings and their numbers."""
+        ...
+
+    def admit(self, entries: Sequence[Entry]) -> Batch:
+        """Sort entries into what is new, seen before, broken or must wait. Commits nothing."""
+        ...
+
+    def write(self, batch: Batch, *, cleared: Sequence[tuple[str, int]] = ()) -> None:
+        """Commit the batch whole, durably; `cleared` frames (lane, seq) are no longer suspected."""
+        ...
+
+    def mark_for(self, lane: str) -> Mark:
+        """What is remembered of a lane, to look at or to change a copy of; a fresh mark for an unknown one."""
+        ...
+
+    def attempt(self, frame: Frame) -> Suspect:
+        """Commit that a frame is tried that may kill this process."""
+        ...
+
+    def save(self, frame: Frame, suspect: Suspect) -> None:
+        """Commit how far a suspected frame was taken apart."""
+        ...
+
+    def write_piece(self, frame: Frame, suspect: Suspect, rows: Rows, letters: Sequence[DeadLetter]) -> None:
+        """Commit a piece of a suspected frame together with what is left of it."""
+        ...
+
+    def finish(self, frame: Frame, suspect: Suspect, letters: Sequence[DeadLetter]) -> None:
+        """Commit that a frame in pieces is done."""
+        ...
+
+    def renew(self) -> None:
+        """Say that the lease is still held."""
+        ...
+
+    def set_load(self, *, heavy: bool) -> None:
+        """Spend memory on large batches, or give it back."""
+        ...
+
+    def roll_over_if_due(self) -> bool:
+        """Close what is large or old enough, so that retention has whole files; whether it did."""
+        ...
+
+    def release(self) -> None:
+        """Give the lease back cleanly."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go without releasing: the next holder is told that this one vanished."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a log line says of this partition."""
+        ...
+
+
+class LogStore(Protocol):
+    """All partitions of the logs."""
+
+    def partitions(self) -> list[int]:
+        """Numbers of the partitions."""
+        ...
+
+    def acquire(self, partition: int, me: Holder) -> Writer | None:
+        """Take the lease of a partition; None where a live process holds it. Raises LeaseBlocked."""
+        ...
+
+    def attend(self, me: Holder) -> int:
+        """Say that this drain lives; how many drains do."""
+        ...
+
+    def leave(self, me: Holder) -> None:
+        """Say that this drain ends."""
+        ...
+
+    def search(
+        self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, order: Order = "newest", limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:  # fmt: skip
+        """A page of the events in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
+        ...
+
+    def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
+        """One event by its public id; None where there is none."""
+        ...
+
+    def letters(self, limit: int) -> list[Letter]:
+        """The newest dead letters."""
+        ...
+
+    def doomed(self, now_ns: int, *, max_age_seconds: float, max_bytes: int) -> list[Doomed]:
+        """What retention would delete."""
+        ...
+
+    def delete(self, going: Sequence[Doomed]) -> int:
+        """Delete it; how many bytes that frees."""
+        ...
+
+    def verify(self) -> Report:
+        """Is every file whole and every event accounted for?"""
+        ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...

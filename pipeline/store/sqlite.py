@@ -1,0 +1,89 @@
+"""The log store on SQLite: segments of a data directory. Implements `interface.LogStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.query import search
+from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.store import dead_letters, retention
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.dead_letters import Letter
+from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.partition import Limits, Partition, acquire
+from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.retention import Doomed
+from monitoring.pipeline.store.verify import Report, verify
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """All that a data directory holds of the logs. The catalog must exist (`Catalog.create_or_open`)."""
+
+    def __init__(self, data: Path, limits: Limits, *, now_ns: NowNs = wall_ns) -> None:
+        self.catalog = Catalog(data / CATALOG_FILE)
+        self.reader = Reader()
+        self._limits, self._now_ns = limits, now_ns
+
+    def partitions(self) -> list[int]:
+        """See LogStore."""
+        return self.catalog.partitions("logs")
+
+    def acquire(self, partition: int, me: Holder) -> Partition | None:
+        """See LogStore."""
+        return acquire(self.catalog, "logs", partition, self._limits, me=me, now_ns=self._now_ns)
+
+    def attend(self, me: Holder) -> int:
+        """See LogStore."""
+        return self.catalog.attend(me)
+
+    def leave(self, me: Holder) -> None:
+        """See LogStore."""
+        self.catalog.leave(me)
+
+    def search(
+        self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, order: search.Order = "newest",
+        limit: int = 100, cursor: str | None = None,
+    ) -> search.Page:  # fmt: skip
+        """See LogStore."""
+        return search.search(
+            self.catalog,
+            self.reader,
+            query,
+            start_ns,
+            end_ns,
+            deadline=deadline,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
+        """See LogStore."""
+        return search.event(self.catalog, self.reader, event_id, deadline=deadline)
+
+    def letters(self, limit: int) -> list[Letter]:
+        """See LogStore."""
+        return dead_letters.letters(self.catalog, limit=limit)
+
+    def doomed(self, now_ns: int, *, max_age_seconds: float, max_bytes: int) -> list[Doomed]:
+        """See LogStore."""
+        segments = self.catalog.segments("logs")
+        return retention.doomed(segments, now_ns=now_ns, max_age_seconds=max_age_seconds, max_bytes=max_bytes)
+
+    def delete(self, going: Sequence[Doomed]) -> int:
+        """See LogStore."""
+        return retention.apply(self.catalog, going)
+
+    def verify(self) -> Report:
+        """See LogStore."""
+        return verify(self.catalog)
+
+    def close(self) -> None:
+        """See LogStore."""
+        self.reader.close()
+        self.catalog.close()
