@@ -26,8 +26,8 @@ _RUN = re.compile(rb'[^"\[\]{}]*+(?:"(?:[^"\\]++|\\.)*+"[^"\[\]{}]*+)*+[\[\]{}]'
 _SCALAR = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,"\[\]{}]++', re.DOTALL)
 _SEPARATOR = re.compile(rb"[ \t\r\n]*+([,\]])[ \t\r\n]*+")
 _OPEN = frozenset(b"{[")
-_MAY_GROW = MAX_EVENT_BYTES // 4
-"""A byte that is not UTF-8 becomes four (`\\xff`), so a shorter line cannot make too large an event."""
+_MAY_GROW = MAX_EVENT_BYTES // 8
+"""A control character becomes six bytes (`\\u0001`) in attributes, so a shorter line cannot make too large an event."""
 
 
 class Intake(NamedTuple):

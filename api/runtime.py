@@ -5,6 +5,7 @@ gunicorn may load the application before it forks; no connection, lock or thread
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -18,15 +19,21 @@ from monitoring.api.auth import Verifier
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
 from monitoring.pipeline.store.promises import Promises, Replays
+from monitoring.pipeline.store.reader import Reader
 
 __all__ = ["Runtime"]
 
 T = TypeVar("T")
+_log = logging.getLogger("monitoring.api")
 
+CLOSE_SECONDS = 1.0
+"""Everything stops within five seconds, and what is not sent waits in the spool."""
 PARTITIONS_SECONDS = 5.0
 """How long the number of partitions is believed: it changes once in a deployment's life, and only grows."""
 
@@ -94,8 +101,7 @@ class Runtime:
         """This thread's transport to the bus."""
         found: StreamTransport | None = getattr(self._local, "transport", None)
         if found is None:
-            found = StreamTransport(self.bus, stream_length=self.settings.whole("stream_length"))
-            self._local.transport = found
+            found = self._local.transport = self._new_transport()
         return found
 
     def partitions(self, signal: str) -> int:
@@ -109,12 +115,61 @@ class Runtime:
         return count
 
     @property
+    def spool(self) -> Spool:
+        """Where frames are fsynced before they are answered for."""
+        directory = self.settings.path("spool_dir") or self.settings.data / "spool"
+        return self._once("spool", lambda: Spool(directory, max_bytes=self.settings.whole("spool_bytes")))
+
+    @property
+    def reader(self) -> Reader:
+        """The open segments."""
+        return self._once("reader", Reader)
+
+    @property
+    def publisher(self) -> Publisher:
+        """The process's own lane, spooled: what it has fsynced is answered for."""
+        return self._once("publisher", self._make_publisher)
+
+    @property
     def catalog(self) -> Catalog:
         """This thread's catalog. Raises StoreCorrupt where the data directory has none."""
         found: Catalog | None = getattr(self._local, "catalog", None)
         if found is None:
             found = self._local.catalog = Catalog(self.settings.data / CATALOG_FILE)
         return found
+
+    def close(self) -> None:
+        """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""
+        publisher, control, reader = (self._open.get(name) for name in ("publisher", "control", "reader"))
+        self._forget()
+        if isinstance(publisher, Publisher):
+            publisher.close(CLOSE_SECONDS)
+        for resource in (reader, control):
+            if isinstance(resource, Reader | Control):
+                resource.close()
+
+    def _make_publisher(self) -> Publisher:
+        chosen = self.settings
+        return Publisher(
+            self._new_transport,
+            service="monitoring-api",
+            max_events=chosen.whole("buffer_events"),
+            max_bytes=chosen.whole("buffer_bytes"),
+            frame_events=chosen.whole("frame_events"),
+            flush_interval_seconds=chosen.number("flush_interval"),
+            spool_dir=self.spool.directory,
+            spool_bytes=chosen.whole("spool_bytes"),
+            required=True,
+            on_trouble=_log_trouble,
+            now_ns=self.now_ns,
+        )
+
+    def _new_transport(self) -> StreamTransport:
+        return StreamTransport(connect(locate(self.settings)), stream_length=self.settings.whole("stream_length"))
+
+
+def _log_trouble(reason: str) -> None:
+    _log.warning("%s; what was answered 202 is safe in the spool", reason)
 
 
 def _after_fork(runtime: Runtime) -> None:

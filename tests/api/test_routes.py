@@ -1,0 +1,175 @@
+"""What every endpoint goes through: keys, roles, parameters, problem documents, headers."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask
+
+import monitoring.api
+from monitoring.api.app import ROUTES, create_app
+from monitoring.api.routes import Route, mount
+from monitoring.pipeline import settings
+from monitoring.pipeline.store.control import ROLES
+from tests.api.conftest import Instance
+
+FRAMES = "signal=logs&partition=0&lane=" + "0" * 32
+
+# Every route: a request to it that is all right for whoever may make it, and the least role (None: open to all).
+MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
+    ("GET", "/"): (None, "/", {}),
+    ("GET", "/start.css"): (None, "/start.css", {}),
+    ("GET", "/healthz"): (None, "/healthz", {}),
+    ("GET", "/readyz"): (None, "/readyz", {}),
+    ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
+    ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
+    ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
+    ("GET", "/api/v1/logs/<event_id>"): ("viewer", "/api/v1/logs/0000000000000000-0-1", {}),
+    ("GET", "/api/v1/frames"): ("ingest", "/api/v1/frames", {}),
+    ("POST", "/api/v1/frames"): ("ingest", f"/api/v1/frames?{FRAMES}", {"data": b""}),
+    ("PUT", "/api/v1/frames"): ("ingest", f"/api/v1/frames?{FRAMES}", {"json": {"emitted": 0}}),
+    ("GET", "/api/v1/keys"): ("admin", "/api/v1/keys", {}),
+    ("POST", "/api/v1/keys"): ("admin", "/api/v1/keys", {"json": {"name": "x", "role": "viewer"}}),
+    ("DELETE", "/api/v1/keys/<identity>"): ("admin", "/api/v1/keys/nobody", {}),
+    ("GET", "/api/v1/dead-letters"): ("admin", "/api/v1/dead-letters", {}),
+    ("GET", "/api/v1/dead-letters/<letter_id>"): ("admin", "/api/v1/dead-letters/0-1-1", {}),
+    ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("admin", "/api/v1/dead-letters/0-1-1/replay", {}),
+    ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+}
+
+
+def test_the_matrix_knows_every_route_and_every_route_is_served() -> None:
+    assert {(route.method, route.path): route.role for route in ROUTES} == {
+        key: role for key, (role, _, _) in MATRIX.items()
+    }
+    app = create_app(settings.load({}))
+    served = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    assert served - {("HEAD", path) for _, path in MATRIX} == set(MATRIX)
+
+
+def test_each_role_may_use_exactly_the_routes_that_are_its_own(instance: Instance) -> None:
+    for (method, path), (needed, address, arguments) in MATRIX.items():
+        for role in (None, *ROLES):
+            status = instance.call(method, address, role, **arguments).status_code
+            if needed is None:
+                assert status < 400, (method, path, role)
+            elif role is None:
+                assert status == 401, (method, path, role)
+            elif ROLES.index(role) < ROLES.index(needed):
+                assert status == 403, (method, path, role)
+            else:
+                assert status < 400 or status == 404, (method, path, role, status)
+
+
+def test_an_ingest_key_reads_nothing_that_was_stored() -> None:
+    reading = [route for route in ROUTES if route.role == "ingest" and route.method == "GET"]
+    assert [route.path for route in reading] == ["/api/v1/frames"]
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Basic dXNlcjpwYXNz", "Bearer", "Bearer ", "Bearer mon_a_b", "Bearer \xff"]
+)
+def test_without_a_good_key_the_answer_is_401_and_says_what_to_send(instance: Instance, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = instance.call("GET", "/api/v1/status", None, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.mimetype == "application/problem+json"
+    assert answer.json is not None
+    assert answer.json["field"] == "Authorization"
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert "Bearer <key>" in answer.json["fix"]
+
+
+def test_a_revoked_key_is_refused_within_five_seconds(instance: Instance) -> None:
+    made = instance.call("POST", "/api/v1/keys", json={"name": "x", "role": "viewer"})
+    assert made.json is not None
+    instance.keys["mine"] = made.json["key"]
+    assert instance.call("GET", "/api/v1/status", "mine").status_code == 200
+    assert instance.call("DELETE", f"/api/v1/keys/{made.json['prefix']}").status_code == 200
+    ends = time.monotonic() + 5
+    while instance.call("GET", "/api/v1/status", "mine").status_code == 200:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    assert instance.call("GET", "/api/v1/status", "mine").status_code == 401
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_known_one(instance: Instance) -> None:
+    answer = instance.call("GET", "/api/v1/logs?qurey=x")
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["field"] == "qurey"
+    assert "did you mean query?" in answer.json["fix"]
+    assert instance.call("GET", "/api/v1/status?x=1").status_code == 400
+    assert instance.call("GET", "/api/v1/logs?limit=1&limit=2").status_code == 400
+
+
+def test_wrong_addresses_and_methods_are_problems_too(instance: Instance) -> None:
+    assert instance.call("GET", "/api/v2/logs").mimetype == "application/problem+json"
+    answer = instance.call("DELETE", "/api/v1/logs")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
+    assert answer.json is not None
+    assert "POST" in answer.json["fix"]
+
+
+def test_every_answer_carries_the_security_headers_and_a_request_id(instance: Instance) -> None:
+    for path in ("/", "/healthz", "/api/v1/status", "/nowhere", "/start.css"):
+        answer = instance.call("GET", path, None)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])
+
+
+def test_a_request_id_is_taken_over_only_if_it_is_harmless(instance: Instance) -> None:
+    assert instance.call("GET", "/healthz", headers={"X-Request-Id": "abc-1"}).headers["X-Request-Id"] == "abc-1"
+    for bad in ("a b", "<script>", "x" * 65, ""):
+        assert instance.call("GET", "/healthz", headers={"X-Request-Id": bad}).headers["X-Request-Id"] != bad
+
+
+def test_the_start_page_has_a_first_request_and_no_inline_code(instance: Instance) -> None:
+    answer = instance.call("GET", "/", None, headers={"Host": 'a"><script>alert(1)</script>'})
+    assert answer.mimetype == "text/html"
+    assert "<script" not in answer.text.lower()
+    assert "style=" not in answer.text
+    assert "<style" not in answer.text
+    assert "curl" in instance.call("GET", "/", None).text
+
+
+def test_an_unforeseen_error_is_logged_and_hidden(instance: Instance, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(call: object) -> Any:
+        raise RuntimeError("secret detail /etc/passwd")
+
+    app = Flask("x")
+    blueprint = Blueprint("b", __name__)
+    mount(blueprint, (Route("GET", "/broken", None, broken),), instance.app.extensions["monitoring"])
+    app.register_blueprint(blueprint)
+    answer = app.test_client().get("/broken")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.json is not None
+    assert answer.json["request_id"] in caplog.text
+    assert "secret detail" in caplog.text
+
+
+def test_the_blueprint_serves_under_any_prefix_of_another_application(instance: Instance) -> None:
+    app = Flask("somebody")
+    app.register_blueprint(monitoring.api.blueprint(instance.settings), url_prefix="/monitoring")
+    client = app.test_client()
+    headers = {"Authorization": f"Bearer {instance.keys['viewer']}"}
+    assert client.get("/monitoring/api/v1/status", headers=headers).status_code == 200
+    assert client.get("/monitoring/api/v1/status").status_code == 401
+    assert "/monitoring/start.css" in client.get("/monitoring/").text
+    app.extensions["monitoring"].close()
+
+
+def test_making_the_application_opens_nothing(tmp_path: Path) -> None:
+    create_app(settings.load({"MONITORING_DATA_DIR": str(tmp_path / "data")}))
+    assert not (tmp_path / "data").exists()
