@@ -21,6 +21,8 @@ def listen(settings: Settings) -> socket.socket:
     Raises AlreadyRunning where the port is taken, SettingsError where the address is none of this machine.
     """
     host, port = settings.text("host"), settings.whole("port")
+    if port > 65535:
+        raise SettingsError(f"MONITORING_PORT={port}: a port is at most 65535")
     try:
         (family, _, _, _, where), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return socket.create_server(where[:2], family=family, backlog=1024)
@@ -28,8 +30,6 @@ def listen(settings: Settings) -> socket.socket:
         raise SettingsError(f"MONITORING_HOST={host}: {error.strerror}") from error
     except PermissionError as error:
         raise SettingsError(f"MONITORING_PORT={port}: not permitted; ports below 1024 are the system's") from error
-    except OverflowError as error:
-        raise SettingsError(f"MONITORING_PORT={port}: a port is at most 65535") from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise SettingsError(f"MONITORING_HOST={host}: {error.strerror}") from error

@@ -25,9 +25,9 @@ _KEEPALIVE_SECONDS = 15
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM. Ends the process (SystemExit), as gunicorn does."""
+    """Serve until SIGTERM on this socket, which is gunicorn's from now on. Ends the process (SystemExit)."""
     prepare()
-    _Server(settings, listener.fileno()).run()
+    _Server(settings, listener.detach()).run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotations

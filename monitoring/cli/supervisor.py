@@ -7,6 +7,7 @@ it, even when it is killed.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
@@ -91,7 +92,8 @@ class Supervisor:
         prepare()
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in _HANDLED:
-            self._former[number] = signal.signal(number, self._on_signal)
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                self._former[number] = signal.signal(number, self._on_signal)
 
     def run(self, watch: Callable[[], float] | None = None, *, ready: Callable[[], None] | None = None) -> None:
         """Start the children and keep them running until a stop is asked for; call `ready` once all are started."""
@@ -169,6 +171,8 @@ class Supervisor:
         except BaseException:
             logging.getLogger("monitoring.supervisor").exception("%s failed", child.name)
         finally:
+            with suppress(Exception):  # what it says, it has printed
+                atexit._run_exitfuncs()  # leaving by sys.exit would unwind the supervisor's own frames
             _flush()
             os._exit(status)
 

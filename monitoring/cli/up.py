@@ -30,6 +30,8 @@ from monitoring.cli.log import configure
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
+from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate
+from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import AlreadyRunning, BusUnavailable, MonitoringError
 from monitoring.pipeline.process import alive
 from monitoring.pipeline.settings import Settings
@@ -50,6 +52,7 @@ _PRELOAD = (
     "gunicorn.http.wsgi",
     "hiredis",
     "monitoring.cli.serve",
+    "monitoring.consumers.adoption",
     "monitoring.consumers.ticker",
     "monitoring.consumers.worker",
     "redis",
@@ -71,6 +74,7 @@ def up() -> None:
     """
     chosen = settings_table.load()
     configure(chosen, "supervisor")
+    failpoint.arm(chosen.path("failpoint_dir"))
     with _own(chosen) as note, listen(chosen) as listener:
         _Product(chosen, listener, note).run()
 
@@ -82,6 +86,7 @@ class _Product:
         self._settings = chosen
         self._listener = listener
         self._note = note
+        self._embedded: EmbeddedBus | None = None
         self._bus_backoff = Backoff()
         self._bus_started = 0.0
         self._bus_due: float | None = None
@@ -90,17 +95,16 @@ class _Product:
         """Start, watch, stop."""
         self._address = address(self._listener)
         self._note(self._address)
-        self._embedded = None if self._settings.text("bus_url") else _embedded(self._settings)
+        if not self._settings.text("bus_url"):
+            self._embedded = EmbeddedBus(self._settings.data, memory_bytes=self._settings.whole("bus_memory"), say=_say)
         self._supervisor = Supervisor(self._children(), say=_say)
         self._supervisor.install()
         forced: list[str] = []
         try:
-            self._start_bus()
-            _preload(jobs.QUEUES)
-            self._prepare()
-            if not self._supervisor.stopping:
-                self._supervisor.run(self._watch, ready=self._announce)
-            click.echo("monitoring: stopping")
+            for step in (self._start_bus, self._load, self._prepare, self._keep_running):
+                if not self._supervisor.stopping:
+                    step()
+            _tell("monitoring: stopping")
         finally:
             forced = self._stop()
         if forced:
@@ -137,12 +141,17 @@ class _Product:
             self._bus_started = time.monotonic()
         else:
             with suppress(FileNotFoundError):  # of an earlier run with an embedded server: it would mislead services
-                (self._settings.data / "bus.url").unlink()
+                (self._settings.data / URL_FILE).unlink()
+
+    def _load(self) -> None:
+        _preload(jobs.QUEUES)
+
+    def _keep_running(self) -> None:
+        self._supervisor.run(self._watch, ready=self._announce)
 
     def _prepare(self) -> None:
         """Everything that must be there before the children: catalog, key, and a bus that keeps what it is given."""
         from monitoring.consumers.ticker import claim_bus
-        from monitoring.pipeline.bus.streams import Streams, connect
         from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 
         _make_data(self._settings)
@@ -176,7 +185,7 @@ class _Product:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._supervisor.stopping:
             if answers(self._listener, "/readyz", timeout_seconds=2.0) == 200:
-                click.echo(_welcome(self._settings, self._address, embedded=self._embedded is not None))
+                _tell(_welcome(self._settings, self._address, embedded=self._embedded is not None))
                 return
             if time.monotonic() > deadline:
                 _say(f"the API on {self._address} is not ready yet; {self._address}/readyz tells why")
@@ -217,22 +226,17 @@ class _Product:
         return forced
 
 
-def _embedded(chosen: Settings):  # type: ignore[no-untyped-def]
-    from monitoring.pipeline.bus.embedded import EmbeddedBus
-
-    return EmbeddedBus(chosen.data, memory_bytes=chosen.whole("bus_memory"), say=_say)
-
-
 def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
     """What is printed when everything runs."""
     data = shlex.quote(str(chosen.data))
-    bus = f'"$(cat {shlex.quote(str(chosen.data / "bus.url"))})"' if embedded else "(as here)"
+    url_file = shlex.quote(str(chosen.data / URL_FILE))
+    bus = f'export MONITORING_BUS_URL="$(cat {url_file})"' if embedded else f"{chosen.source('bus_url')} as it is here"
     here = "" if chosen.source("data_dir") == "default" else f"export MONITORING_DATA_DIR={data}; "
     return "\n".join(
         (
             f"monitoring is up: {address}/",
             f"  data            {chosen.data}",
-            f"  for services    export MONITORING_BUS_URL={bus}",
+            f"  for services    {bus}",
             f"  a first line    {here}echo 'hello world' | monitoring ingest - && monitoring logs hello",
             "  to stop         Ctrl-C",
         )
@@ -263,8 +267,6 @@ def worker(queues: tuple[str, ...], processes: int) -> None:
     Four drains share the partitions of the logs among them:
         monitoring worker --queue drain --processes 4
     """
-    from monitoring.pipeline.bus.embedded import locate
-
     chosen = _part("worker")
     served = queues or jobs.QUEUES
     url = locate(chosen)
@@ -290,8 +292,6 @@ def worker(queues: tuple[str, ...], processes: int) -> None:
 @click.command()
 def ticker() -> None:
     """Run the ticker alone. Several do no harm: those of one data directory take turns."""
-    from monitoring.pipeline.bus.embedded import locate
-
     chosen = _part("ticker")
     _tick(chosen, locate(chosen))
 
@@ -300,6 +300,7 @@ def _part(name: str) -> Settings:
     """What each part needs when it runs alone."""
     chosen = settings_table.load()
     configure(chosen, name)
+    failpoint.arm(chosen.path("failpoint_dir"))
     _make_data(chosen)
     return chosen
 
@@ -308,19 +309,32 @@ def _work(chosen: Settings, url: str, queues: Sequence[str]) -> None:
     from monitoring.consumers.worker import make_worker
 
     configure(chosen, "-".join(queues))
-    failpoint.arm(chosen.path("failpoint_dir"))
     make_worker(queues, url, chosen).work()
 
 
 def _tick(chosen: Settings, url: str) -> None:
     from monitoring.consumers import stop
     from monitoring.consumers import ticker as ticking
+    from monitoring.consumers.adoption import Adoption
 
     configure(chosen, "ticker")
-    failpoint.arm(chosen.path("failpoint_dir"))
     stop.reset()
     stop.handle_signals()
-    ticking.run(chosen, url)
+    failures: list[str] = []
+
+    def failed() -> None:
+        failures.append("adoption")
+        stop.request()
+
+    adoption = Adoption(chosen, url, failed=failed)
+    adoption.start()
+    try:
+        ticking.run(chosen, url)
+    finally:
+        stop.request()
+        adoption.join(STOP_SECONDS / 2)
+    if failures:
+        raise SystemExit(1)  # whoever watches this process starts it again
 
 
 def _preload(queues: Sequence[str]) -> None:
@@ -396,6 +410,13 @@ def _noted(handle: int) -> tuple[int, str]:
         return 0, ""
 
 
+def _tell(text: str) -> None:
+    """Say something on standard output; nobody may listen any more, which is no reason to fall."""
+    with suppress(OSError):
+        click.echo(text)
+
+
 def _say(line: str) -> None:
-    """One line for people."""
-    click.echo(f"monitoring: {line}", err=True)
+    """Say one line on standard error, or to nobody."""
+    with suppress(OSError):
+        click.echo(f"monitoring: {line}", err=True)

@@ -1,0 +1,53 @@
+"""The command line as a whole: what it offers and how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from monitoring.cli import COMMANDS, main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_in_the_table_exists_and_explains_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert command.help
+
+
+def test_the_help_names_every_command_and_a_first_line_without_importing_any() -> None:
+    program = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from monitoring.cli import COMMANDS, main\n"
+        "output = CliRunner().invoke(main, ['--help']).output\n"
+        "assert all(name in output for name in COMMANDS), output\n"
+        "assert 'monitoring up' in output\n"
+        "heavy = {'redis', 'rq', 'flask', 'gunicorn', 'apsw', 'rich', 'orjson'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_misspelt_command_is_wrong_usage_and_the_nearest_is_named() -> None:
+    result = CliRunner().invoke(main, ["statsu"])
+    assert result.exit_code == 2
+    assert "status" in result.output
+
+
+def test_it_says_its_version() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.output.startswith("monitoring, version")
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "monitoring", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("monitoring, version")
