@@ -13,8 +13,8 @@ import time
 
 from bench.events import make
 from monitoring.pipeline import settings
+from monitoring.pipeline.bus.streams import StreamTransport, connect
 from monitoring.pipeline.clock import wall_ns
-from monitoring.pipeline.publish import transport_from
 from monitoring.pipeline.publish.publisher import Publisher
 
 __all__ = ["main"]
@@ -28,7 +28,9 @@ def main() -> None:
     count, seed, rate = (int(text) for text in sys.argv[1:])
     chosen = settings.load()
     publisher = Publisher(
-        lambda: transport_from(chosen), service="bench", choose_partition=lambda lane, partitions: seed % partitions
+        lambda: StreamTransport(connect(chosen.text("bus_url")), stream_length=chosen.whole("stream_length")),
+        service="bench",
+        choose_partition=lambda lane, partitions: seed % partitions,
     )
     events = list(make(count, seed=seed)) if not rate else []
     print("ready", flush=True)
