@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from datetime import UTC
 from typing import Any
 
@@ -35,6 +36,8 @@ MOST_LISTED = 1000
 """Rejected lines named in an answer; all of them are in the dead-letter table."""
 SAFE_SECONDS = 10.0
 """An fsync takes milliseconds, on a busy disk a second: beyond this it is stuck."""
+_LOOK_SECONDS = 0.5
+_REPEAT = "repeat the request; they may be stored all the same, with an Idempotency-Key only once"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
@@ -64,13 +67,13 @@ def _keep(call: Call, intake: Intake) -> None:
         raise Problem(413, f"the events hold more than {most} bytes", field="body", fix="split the body")
     publisher = call.runtime.publisher
     publisher.emit_all(intake.events, intake.rejected)
-    if not publisher.flush(SAFE_SECONDS, ack="spool"):
-        raise Problem(
-            503,
-            "the events could not be written to disk in time; they may be stored all the same",
-            fix="repeat the request; with an Idempotency-Key nothing is stored twice",
-            retry_after=RETRY_SECONDS,
-        )
+    ends = time.monotonic() + SAFE_SECONDS
+    while not publisher.flush(_LOOK_SECONDS, ack="spool"):
+        publisher.emit_all(())  # raises where the spool has stopped working
+        if time.monotonic() > ends:
+            raise Problem(
+                503, "the events could not be written to disk in time", fix=_REPEAT, retry_after=RETRY_SECONDS
+            )
 
 
 def _parse(call: Call, body: bytes, received_ns: int) -> Intake:

@@ -59,6 +59,8 @@ def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
                 refused.append(rejected(error.reason, line, source, number))
             continue
         keep(event)
+    if len(events) + len(refused) > most:
+        raise _too_many(most)
     return Intake(events, refused)
 
 
