@@ -49,7 +49,12 @@ class BusUnavailable(RetryableError):
 
 
 class BusFull(RetryableError):
-    """The bus is at its memory or length limit; nothing was written."""
+    """The bus is at its memory or length limit; what was written before the refusal stays written.
+
+    `retry_after_seconds` is how long the other side asked to be left alone, 0 where it did not say.
+    """
+
+    retry_after_seconds: float = 0.0
 
 
 class BusRefused(PermanentError):

@@ -1,0 +1,81 @@
+"""Where a service finds the bus, and the publisher that its settings describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from monitoring.pipeline.bus.embedded import URL_FILE
+from monitoring.pipeline.bus.streams import META_KEY, StreamTransport, Transport, connect, exchange
+from monitoring.pipeline.errors import SettingsError
+from monitoring.pipeline.publish.http import HttpTransport
+from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.settings import Settings
+
+__all__ = ["publisher_from", "transport_from"]
+
+
+def transport_from(settings: Settings) -> Transport:
+    """A connection to the bus of this environment, in this order:
+
+    MONITORING_BUS_URL; REDIS_URL, if a monitoring instance has announced itself there (it may be the
+    application's own cache); the data directory's `bus.url`; MONITORING_URL with MONITORING_API_KEY.
+
+    Raises SettingsError where there is none of these, BusUnavailable or BusRefused where REDIS_URL has to be
+    asked and does not answer.
+    """
+    url, source = settings.text("bus_url"), settings.source("bus_url")
+    if url and (source != "REDIS_URL" or _is_ours(url)):
+        return _streams(url, settings)
+    try:
+        return _streams((settings.data / URL_FILE).read_text().strip(), settings)
+    except OSError:
+        pass  # absent, or another user's: this service is not on the machine of `monitoring up`
+    if address := settings.text("url"):
+        if not settings.text("api_key"):
+            raise SettingsError(f"MONITORING_URL={address} needs MONITORING_API_KEY, a key with the role ingest")
+        return HttpTransport(address, settings.text("api_key"))
+    redis = "REDIS_URL is set, and no monitoring instance uses that server. " if url else ""
+    raise SettingsError(
+        f"{redis}No bus is known: set MONITORING_BUS_URL to the bus, or MONITORING_URL and MONITORING_API_KEY to an "
+        f"API, or MONITORING_DATA_DIR to the directory of `monitoring up` (there is no {settings.data / URL_FILE})"
+    )
+
+
+def publisher_from(settings: Settings, *, on_trouble: Callable[[str], None] = lambda reason: None) -> Publisher:
+    """The publisher of this process. Connects when the first event comes. Raises SettingsError.
+
+    A spool directory is used wherever one is named; durability `spool` and `required` need one.
+    """
+    durability, spool_dir = settings.text("durability"), settings.path("spool_dir")
+    if durability != "memory" and spool_dir is None:
+        raise SettingsError(
+            f"MONITORING_DURABILITY={durability} needs MONITORING_SPOOL_DIR, a directory on a local disk"
+        )
+    return Publisher(
+        lambda: transport_from(settings),
+        service=settings.text("service"),
+        max_events=settings.whole("buffer_events"),
+        max_bytes=settings.whole("buffer_bytes"),
+        frame_events=settings.whole("frame_events"),
+        flush_interval_seconds=settings.number("flush_interval"),
+        spool_dir=spool_dir,
+        spool_bytes=settings.whole("spool_bytes"),
+        required=durability == "required",
+        on_trouble=on_trouble,
+    )
+
+
+def _streams(url: str, settings: Settings) -> StreamTransport:
+    try:
+        client = connect(url)
+    except ValueError as error:
+        raise SettingsError(f"the URL of the bus cannot be used: {error}") from None
+    return StreamTransport(client, stream_length=settings.whole("stream_length"))
+
+
+def _is_ours(url: str) -> bool:
+    client = connect(url)
+    try:
+        return bool(exchange(lambda: client.exists(META_KEY)))
+    finally:
+        client.close()
