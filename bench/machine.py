@@ -40,15 +40,11 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def name_of(process: psutil.Process, root: int) -> str:
-    """What part of the product a process is: its own title where it has one, else by its command line."""
-    line = process.cmdline()
-    program = Path(line[0]).name if line else process.name()
+    """What part of the product a process is: the supervisor names its children `mon:<part>`."""
     if process.pid == root:
         return "supervisor"
-    for part in ("valkey", "drain", "jobs", "api", "ticker", "maintenance", "worker"):
-        if part in f"{program} {process.name()} {' '.join(line)}":
-            return part
-    return program
+    name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+    return name.removeprefix("mon:").partition("-")[0]
 
 
 def pss_bytes(pid: int) -> int:

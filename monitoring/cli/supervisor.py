@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from monitoring.pipeline.process import die_with_parent, prepare
+from monitoring.pipeline.process import call_it, die_with_parent, prepare
 
 __all__ = ["Backoff", "Child", "Supervisor", "describe_status"]
 
@@ -154,6 +154,7 @@ class Supervisor:
         status = 1
         try:
             die_with_parent(parent)
+            call_it(f"mon:{child.name}")
             os.setpgid(0, 0)  # Ctrl-C in the terminal is for the supervisor, which ends its children in order
             signal.set_wakeup_fd(-1)
             for number in _HANDLED:
