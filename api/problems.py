@@ -14,6 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from monitoring.pipeline.errors import (
     BusFull,
+    BusRefused,
     BusUnavailable,
     FrameCorrupt,
     IngestRefused,
@@ -113,7 +114,10 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return _later("the bus is full", "wait until the drains have caught up")
         case StoreFull():
             _log.error("request %s: %s", request_id, error)
-            return _later("the disk of the server is full", "make room on it")
+            return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
+        case BusRefused():
+            _log.error("request %s: %s", request_id, error)
+            return _later("the bus is not ready for use", "the server's log tells why")
         case BusUnavailable():
             return _later("the bus does not answer", "try again; /readyz tells more")
         case RetryableError():

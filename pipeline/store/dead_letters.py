@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ __all__ = ["KINDS", "Letter", "count", "find", "letters", "replay"]
 
 KINDS = ("input", "frame", "conflict", "corrupt", "stale", "poison")
 """See DeadLetter.kind."""
+_ID = re.compile(r"([0-9]{1,6})-([0-9]{1,9})-([0-9]{1,18})")
 _NAMESPACE = uuid.UUID("6f9f2a6e-5b1d-4f0e-9a55-6d6f6e697473")
 """Of the lanes that replay dead letters: the same letter always has the same lane, so it is stored once."""
 
@@ -57,10 +59,10 @@ def letters(catalog: Catalog, *, limit: int = 100, kind: str | None = None) -> l
 
 def find(catalog: Catalog, letter_id: str) -> Letter | None:
     """One dead letter; None where there is none of that id."""
-    try:
-        partition, segment, number = (int(part) for part in letter_id.split("-"))
-    except ValueError:
+    match = _ID.fullmatch(letter_id)
+    if match is None:
         return None
+    partition, segment, number = map(int, match.groups())
     path = segment_path(catalog.data, "logs", partition, segment)
     if not path.exists():
         return None

@@ -118,7 +118,7 @@ def test_what_was_answered_survives_the_loss_of_the_process_and_is_stored_by_the
     another.close()
 
 
-def test_a_full_spool_is_answered_503_and_nothing_of_it_is_kept(tmp_path: Path, valkey: str) -> None:
+def test_a_full_spool_is_answered_503_with_the_time_to_come_back(tmp_path: Path, valkey: str) -> None:
     instance = Instance(tmp_path / "data", valkey, MONITORING_SPOOL_BYTES="1mb")
     instance.streams.client.flushall()  # nobody takes anything out of the spool
     statuses = [instance.post(lines(f"{number} " + "x" * 200_000)).status_code for number in range(8)]

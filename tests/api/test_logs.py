@@ -1,0 +1,151 @@
+"""GET /api/v1/logs: pages of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from monitoring.api.app import create_app
+from tests.api.conftest import Instance
+
+T0 = 1_790_000_000
+
+
+@pytest.fixture
+def stored(instance: Instance) -> Instance:
+    """25 events, a second apart; every fifth is an error of another service."""
+    body = b"\n".join(
+        orjson.dumps(
+            {
+                "message": f"event {number:02d}",
+                "time": T0 + number,
+                "level": "error" if number % 5 == 0 else "info",
+                "service": "shop" if number % 5 == 0 else "web",
+                "user_id": number,
+                "trace_id": f"{number:032x}",
+            }
+        )
+        for number in range(25)
+    )
+    assert instance.post(body).status_code == 202
+    with instance.draining():
+        assert len(instance.messages(25)) == 25
+    return instance
+
+
+def search(instance: Instance, **query: str) -> Any:
+    return instance.get("/api/v1/logs", "viewer", query_string=query)
+
+
+def test_an_event_has_all_of_its_fields(stored: Instance) -> None:
+    found = search(stored, query="user_id:7")["events"]
+    assert len(found) == 1
+    assert {name: found[0][name] for name in found[0] if name != "id"} == {
+        "timestamp": "2026-09-21T14:13:27.000000000Z",
+        "level": "INFO",
+        "service": "web",
+        "environment": "",
+        "release": "",
+        "logger": "",
+        "host": "",
+        "message": "event 07",
+        "trace_id": f"{7:032x}",
+        "span_id": "",
+        "request_id": "",
+        "attributes": {"user_id": 7},
+        "exception": None,
+    }
+
+
+@pytest.mark.parametrize(("order", "step"), [("newest", -1), ("oldest", 1), ("desc", -1), ("asc", 1)])
+def test_pages_in_either_order_show_each_event_once(stored: Instance, order: str, step: int) -> None:
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        page = search(stored, order=order, limit="7", **({"cursor": cursor} if cursor else {}))
+        seen += [event["message"] for event in page["events"]]
+        cursor = page["next_cursor"]
+    assert seen == [f"event {number:02d}" for number in range(25)][::step]
+
+
+def test_queries_and_times_narrow_the_answer(stored: Instance) -> None:
+    assert len(search(stored, query="level:error service:shop")["events"]) == 5
+    assert len(search(stored, start=str(T0 + 10), end=str(T0 + 20))["events"]) == 10
+    assert len(search(stored, query="event", start="2026-09-21T14:13:40Z")["events"]) == 5
+    assert search(stored, query="nothing")["events"] == []
+    assert search(stored, start="-15m")["events"] == []
+
+
+def test_the_answer_says_how_far_it_is_complete_and_how_long_it_took(stored: Instance) -> None:
+    page = search(stored)
+    assert page["complete_through"].endswith("Z")
+    assert page["took_ms"] > 0
+    assert "partial" not in page
+
+
+def test_an_event_is_found_by_its_id(stored: Instance) -> None:
+    event = search(stored, limit="1")["events"][0]
+    assert stored.get(f"/api/v1/logs/{event['id']}", "viewer") == event
+
+
+@pytest.mark.parametrize("identity", ["x", "0000000000000000-0-1", "0000000000000000-9-9", "%00", "..%2f..", "a-b-c"])
+def test_an_unknown_id_is_404(stored: Instance, identity: str) -> None:
+    assert stored.call("GET", f"/api/v1/logs/{identity}").status_code == 404
+
+
+def test_a_syntax_error_names_the_column_and_the_fix(stored: Instance) -> None:
+    answer = stored.call("GET", "/api/v1/logs", query_string={"query": "level:error AND ("})
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["field"] == "query"
+    assert answer.json["column"] >= 17
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", "0"), ("limit", "10001"), ("limit", "x"), ("limit", "-1"), ("order", "up"), ("start", "yesterdayish"),
+     ("end", "2026-13-01"), ("cursor", "abc"), ("cursor", "AAAA" * 20)],
+)  # fmt: skip
+def test_an_unusable_parameter_is_named_with_a_fix(stored: Instance, name: str, value: str) -> None:
+    answer = stored.call("GET", "/api/v1/logs", query_string={name: value})
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["field"] == name
+    assert answer.json["fix"]
+
+
+def test_a_query_that_runs_out_of_time_says_so_and_leads_on(stored: Instance) -> None:
+    hasty = create_app(stored.settings.replace(query_timeout=0.0))
+    headers = {"Authorization": f"Bearer {stored.keys['viewer']}"}
+    page = hasty.test_client().get("/api/v1/logs?query=message:/e.*4/", headers=headers).json
+    assert page is not None
+    assert page["events"] == []
+    assert page["partial"] == {"reason": "time"}
+    followed = search(stored, query="message:/e.*4/", cursor=page["next_cursor"])
+    assert [event["message"] for event in followed["events"]] == ["event 24", "event 14", "event 04"]
+
+
+def test_search_works_while_the_bus_is_away(tmp_path: Path, valkey_servers: Callable[..., Any]) -> None:
+    server = valkey_servers()
+    instance = Instance(tmp_path / "data", server.url)
+    instance.post(b'{"message":"there"}')
+    with instance.draining():
+        assert instance.messages(1) == ["there"]
+    server.kill()
+    page = search(instance)
+    assert [event["message"] for event in page["events"]] == ["there"]
+    assert page["complete_through"] is None
+    instance.close()
+
+
+@pytest.mark.parametrize(
+    "attack", ["' OR 1=1 --", '" OR text MATCH "x', "x; DROP TABLE log", "\x00", "*", "a" * 9000, "(" * 99]
+)
+def test_hostile_queries_are_searched_for_or_refused(stored: Instance, attack: str) -> None:
+    answer = stored.call("GET", "/api/v1/logs", query_string={"query": attack})
+    assert answer.status_code in (200, 400)
+    assert len(search(stored)["events"]) == 25
