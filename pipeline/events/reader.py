@@ -38,7 +38,7 @@ from monitoring.pipeline.events.multiline import (
     shows_trace,
 )
 
-__all__ = ["MAX_OPEN", "Boundary", "Reader"]
+__all__ = ["MAX_OPEN", "MAX_OPEN_BYTES", "Boundary", "Reader"]
 
 _TOO_LONG = f"longer than {MAX_EVENT_BYTES} bytes"
 _PARTS = " parts"
@@ -46,8 +46,9 @@ _PARTS = " parts"
 _WARNING, _ERROR, _FATAL = 13, 17, 21
 _LARGE = MAX_EVENT_BYTES // 8
 """An event of less text than this cannot exceed any bound, whatever has to be escaped."""
-MAX_OPEN = 1000
-"""Groups of lines that may wait for a line in parts that began before them."""
+MAX_OPEN = 64
+MAX_OPEN_BYTES = MAX_EVENT_BYTES + MAX_GROUP_BYTES
+"""Groups of lines, and their bytes, that may wait for a line in parts that began before them."""
 
 
 class Boundary(NamedTuple):
@@ -165,8 +166,13 @@ class Reader:
             offset += len(line) + 1
             number += 1
             self._next = Boundary(offset, number)
-            if len(self._open) > MAX_OPEN:
-                self._finish(self._open[0])
+            if len(self._open) > 1:
+                self._bound_open()
+
+    def _bound_open(self) -> None:
+        """What waits for a line in parts that began before it must not grow for ever."""
+        while len(self._open) > MAX_OPEN or sum(group.size for group in self._open) > MAX_OPEN_BYTES:
+            self._finish(self._open[0])
 
     def feed_last(self, line: bytes) -> None:
         """Take the last line of a file, which has no newline."""
