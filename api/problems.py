@@ -23,7 +23,7 @@ from monitoring.pipeline.errors import (
     StoreFull,
 )
 
-__all__ = ["Problem", "problem_of", "respond"]
+__all__ = ["TITLES", "Problem", "problem_of", "respond"]
 
 _log = logging.getLogger("monitoring.api")
 
@@ -31,7 +31,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2.0
 """A drain that was killed is replaced within 15 s, a full bus drains within seconds: ask again soon, not at once."""
 
-_TITLES = {
+TITLES = {
     400: ("bad-request", "The request cannot be understood"),
     401: ("unauthenticated", "A key is needed"),
     403: ("forbidden", "This key may not do that"),
@@ -74,7 +74,7 @@ class Problem(Exception):
 
     def document(self, request_id: str) -> dict[str, object]:
         """The members of the document; those without a value are absent."""
-        slug, title = _TITLES.get(self.status, ("error", "The request failed"))
+        slug, title = TITLES.get(self.status, ("error", "The request failed"))
         members: dict[str, object] = {
             "type": f"urn:monitoring:problem:{slug}",
             "title": title,

@@ -34,7 +34,7 @@ __all__ = ["Books", "LaneBooks", "Producer", "gather", "producers", "read_books"
 
 SIGNALS = ("logs",)
 VANISHED_SECONDS = 60.0
-"""A producer reports every few seconds; one silent for a minute has vanished, or cannot reach the bus."""
+"""A producer reports every ten seconds; one silent for a minute has vanished, or cannot reach the bus."""
 MOST_PRODUCERS = 200
 """Producers listed, newest report first; the totals count all."""
 _LANES_A_QUERY = 500
@@ -211,7 +211,7 @@ def producers(
     """The producers of a partition from their last reports, beside what the store knows of their lanes."""
     found = []
     for lane, facts in reports.items():
-        reported = _count(facts.get("time"))
+        reported = _count(facts.get("seen"))
         known = books.reported.get(lane) if books else None
         emitted = max(_count(facts.get("emitted")), known.emitted if known else 0)
         dropped = max(sum(_counts(facts.get("dropped")).values()), sum(known.dropped.values()) if known else 0)

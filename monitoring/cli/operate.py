@@ -163,11 +163,12 @@ def verify(as_json: bool) -> None:
 
 def _sums(part: PartitionReport) -> str:
     dropped = sum(part.dropped.values())
+    left = part.emitted - part.committed - part.dead_lettered - dropped - part.missing
     deleted = f" + {part.retired_rows:,} deleted by retention" if part.retired_rows else ""
     return (
         f"logs {part.partition}: {part.segments} segments, {part.rows:,} rows{deleted}; {part.lanes:,} lanes: "
         f"emitted {part.emitted:,} = committed {part.committed:,} + dead-lettered {part.dead_lettered:,} "
-        f"+ dropped {dropped:,} + in flight {part.emitted - part.committed - part.dead_lettered - dropped - part.missing:,}"
+        f"+ dropped {dropped:,} + in flight {left:,}"
     )
 
 
