@@ -45,6 +45,10 @@ _ANSWER_SECONDS = 30.0
 """From start to the first answer, loading not counted: 20 ms on an idle machine."""
 _YIELD_SECONDS = 5.0
 """How long a server of an earlier run may take to end after SIGTERM, and again after SIGKILL."""
+_LIBRARIES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
+"""Give freed memory back to the system. By default glibc keeps what a backlog took, and scatters it: 108-238 MB for
+86 MB of frames, of which 53-88 MB stayed for good; so it is 87 MB, then 5. It costs 0.4 us of CPU an event."""
 _ERRORS = "errors.log"
 _GREETING = "Reading config from stdin"
 _AOF_TROUBLE = ("append only file", "append-only file", "aof manifest", "aof file")
@@ -327,6 +331,7 @@ def _spawn(binary: Path, config: str, lock: int, directory: Path) -> subprocess.
             stdout=errors,
             stderr=errors,
             cwd=directory,
+            env={name: os.environ[name] for name in ("TZ", *_LIBRARIES) if name in os.environ} | _MEMORY,
             start_new_session=True,  # Ctrl-C in the terminal must not end the bus before its clients
             pass_fds=(lock,),
             preexec_fn=in_child,
