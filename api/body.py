@@ -44,11 +44,12 @@ class _Decoder(Protocol):
 def read_body(stream: IO[bytes], *, content_encoding: str, content_length: int | None, limit: int) -> bytearray:
     """The decoded body.
 
+    `content_length` is what the client announced, None for a chunked body.
     Raises Problem: 413 beyond `limit` bytes at any stage, 415 for an unknown coding, 400 where it is torn.
     """
     if content_length is not None and content_length > limit:
         raise _too_large(limit)
-    chunks = _bounded(_chunks(stream), limit)
+    chunks = _bounded(_whole(_chunks(stream), content_length), limit)
     for coding in reversed(_codings(content_encoding)):
         chunks = _bounded(_decoded(chunks, coding), limit)
     body = bytearray()
@@ -71,8 +72,25 @@ def _codings(header: str) -> list[str]:
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK):
+    while chunk := _read(stream):
         yield chunk
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read(_CHUNK)
+    except Exception as error:  # each server has its own for chunks that are malformed or cut off
+        raise Problem(400, "the body could not be read to its end", field="body", fix="send all of it") from error
+
+
+def _whole(chunks: Iterator[bytes], announced: int | None) -> Iterator[bytes]:
+    """The chunks of a body that does not end before its announced length, as it does when the client dies."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        yield chunk
+    if announced is not None and size < announced:
+        raise Problem(400, f"the body ended after {size} of {announced} bytes", field="body", fix="send all of it")
 
 
 def _bounded(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:

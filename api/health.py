@@ -19,12 +19,15 @@ UNREADY_LAG_SECONDS = 60.0
 
 
 def live(call: Call) -> Answer:
-    """This process answers."""
+    """Whether this process answers."""
     return {"status": "ok"}
 
 
 def ready(call: Call) -> Answer:
-    """Whether bus, store and drains work; 503 with the reasons where they do not. Says nothing secret: it is open."""
+    """Whether bus, store and drains work; 503 with the reasons where they do not.
+
+    Says nothing secret, for it is open to all.
+    """
     checks = {"bus": _bus, "store": _store, "lag": _lag}
     reasons = {name: reason for name, check in checks.items() if (reason := _reason(check, call.runtime))}
     members = {name: reasons.get(name, "ok") for name in checks}

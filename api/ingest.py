@@ -42,7 +42,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
 def post_logs(call: Call) -> Answer:
-    """Read, keep safely, answer."""
+    """Take events in: JSON lines, an array or one object; answered once they are fsynced."""
     body = bytes(
         read_body(
             request.stream,

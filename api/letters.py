@@ -17,7 +17,7 @@ MOST = 1000
 
 
 def listing(call: Call) -> Answer:
-    """The newest letters first, their raw bytes cut short; `total` counts all that are kept."""
+    """The newest dead letters first, their raw bytes cut short; `total` counts all that are kept."""
     limit = whole_number(call.params.get("limit"), field="limit", default=100, most=MOST)
     kind = call.params.get("kind")
     if kind is not None and kind not in KINDS:
@@ -29,12 +29,12 @@ def listing(call: Call) -> Answer:
 
 
 def one(call: Call, letter_id: str) -> Answer:
-    """One letter with all of its raw bytes."""
+    """One dead letter with all of its raw bytes."""
     return describe(_letter(call, letter_id), call.runtime.replays.done(), whole=True)
 
 
 def replay(call: Call, letter_id: str) -> Answer:
-    """Send its events again and wait until they are stored; a letter is stored once, however often this is asked."""
+    """Send a dead letter's events again and wait until they are stored: once, however often this is asked."""
     letter = _letter(call, letter_id)
     runtime = call.runtime
     answer: dict[str, Any] = {"id": letter.id}

@@ -21,7 +21,7 @@ ORDERS: dict[str, searching.Order] = {"newest": "newest", "oldest": "oldest", "d
 
 
 def search(call: Call) -> Answer:
-    """A page of events that match; see docs/api.md for the language, the times and the cursor."""
+    """Search: a page of the events that match."""
     began = time.perf_counter()
     params, runtime = call.params, call.runtime
     limit = whole_number(params.get("limit"), field="limit", default=DEFAULT_EVENTS, most=MAX_EVENTS)
@@ -57,7 +57,7 @@ def search(call: Call) -> Answer:
 
 
 def one(call: Call, event_id: str) -> Answer:
-    """The event of this id."""
+    """One event by its id."""
     found = searching.event(call.runtime.catalog, call.runtime.reader, event_id, deadline=_deadline(call.runtime))
     if found is None:
         raise Problem(404, "there is no such event (any more)", field="id", fix="take the id from a search")

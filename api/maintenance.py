@@ -12,7 +12,7 @@ __all__ = ["retention"]
 
 
 def retention(call: Call) -> Answer:
-    """What goes, and why; unless `dry_run`, the job that deletes it is enqueued."""
+    """Which segments are due, and why; unless `dry_run`, the job that deletes them is enqueued."""
     dry_run = json_object(("dry_run",), required=False).get("dry_run", False)
     if not isinstance(dry_run, bool):
         raise Problem(400, "not true or false", field="dry_run", fix="true, or leave it out")

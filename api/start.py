@@ -52,10 +52,10 @@ code { font: 0.9em ui-monospace, monospace; }
 
 
 def page(call: Call) -> Answer:
-    """The page, with the address under which the caller reached it."""
+    """The start page."""
     return Response(_PAGE.format(base=escape(request.base_url)), mimetype="text/html")
 
 
 def style(call: Call) -> Answer:
-    """Its style sheet."""
+    """The start page's style sheet."""
     return Response(_STYLE.strip() + "\n", mimetype="text/css")

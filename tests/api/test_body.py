@@ -109,6 +109,12 @@ def test_a_length_beyond_the_limit_is_refused_before_a_byte_is_read() -> None:
     assert stream.tell() == 0
 
 
+def test_a_body_that_ends_before_its_announced_length_is_refused() -> None:
+    with pytest.raises(Problem) as caught:
+        read_body(io.BytesIO(bytes(99)), content_encoding="", content_length=100, limit=LIMIT)
+    assert caught.value.status == 400
+
+
 def test_members_without_end_are_refused() -> None:
     assert status(gzip.compress(b"") * 20_000, "gzip") == 413
     assert status(zstd(b"") * 20_000, "zstd") == 413

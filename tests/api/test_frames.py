@@ -102,6 +102,7 @@ def test_an_address_that_cannot_be_is_named(instance: Instance, field: str, valu
     query = {**address(), field: value}
     for answer in (send(instance, b"", query), instance.call("PUT", "/api/v1/frames", json={}, query_string=query)):
         assert answer.status_code == 400
+        assert answer.json is not None
         assert answer.json["field"] == field
 
 

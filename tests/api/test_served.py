@@ -1,0 +1,216 @@
+"""The whole product served for real: gunicorn, workers, embedded bus; curl and plain sockets as clients."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import psutil
+import pytest
+import requests
+
+from monitoring.pipeline.store.control import Control, Keys
+from tests.api.test_docs import sections
+from tests.frames import Sender, event
+
+LANE = "0123456789abcdef" * 2
+
+
+class Served:
+    """A running `monitoring up` on a free port."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(("MONITORING_", "REDIS_URL"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "monitoring", "up"],
+            env={**clean, "MONITORING_DATA_DIR": str(data), "MONITORING_PORT": "0", "MONITORING_MAX_BODY": "2mb",
+                 "MONITORING_DISK_RESERVE": "0"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        match = re.search(r"http://\S+", first)
+        assert match, first
+        self.url = match[0].rstrip("/")
+        self.key = (data / "admin.key").read_text().strip()
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {self.key}"
+
+    def post(self, body: Any, **headers: str) -> requests.Response:
+        return self.session.post(f"{self.url}/api/v1/logs", data=body, headers=headers, timeout=30)
+
+    def search(self, query: str, count: int) -> list[dict[str, Any]]:
+        """Events that match, once there are so many."""
+        ends = time.monotonic() + 30
+        while True:
+            answer = self.session.get(f"{self.url}/api/v1/logs", params={"query": query, "limit": "10000"}, timeout=30)
+            assert answer.status_code == 200, answer.text
+            events: list[dict[str, Any]] = answer.json()["events"]
+            if len(events) >= count or time.monotonic() > ends:
+                return events
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        self.session.close()
+        self.process.terminate()
+        status = self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = Served(tmp_path_factory.mktemp("served") / "data")
+    yield made
+    assert made.stop() == 0
+
+
+def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tmp_path: Path) -> None:
+    served.post(b'{"message":"for the examples"}\nbroken')
+    event_id = served.search('"for the examples"', 1)[0]["id"]
+    letters: list[dict[str, Any]] = []
+    while not letters:
+        letters = served.session.get(f"{served.url}/api/v1/dead-letters", timeout=30).json()["dead_letters"]
+    throwaway = Keys(Control(served.data / "control.db")).create("throwaway", "viewer")[0]
+    frame = Sender(LANE, created=time.time_ns()).frame([event(1)])
+    (tmp_path / "frames.bin").write_bytes(frame.to_record())
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MONITORING_URL": served.url,
+        "KEY": served.key,
+        "EVENT_ID": event_id,
+        "LANE": LANE,
+        "KEY_PREFIX": throwaway.prefix,
+        "LETTER_ID": letters[0]["id"],
+    }
+    for section in sections():
+        for example in section.examples:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", example],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            if section.path.endswith("/replay"):  # "broken" stays broken
+                assert '"status":422' in done.stdout
+            else:
+                assert done.returncode == 0, (section.path, done.stdout, done.stderr)
+    assert [found["service"] for found in served.search('"order placed"', 1)] == ["shop"]
+
+
+def test_a_chunked_body_is_read_like_any_other(served: Served) -> None:
+    pieces = (b'{"message":"chunk %d"}\n' % number for number in range(50))
+    answer = served.post(pieces)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 50)
+    assert len(served.search("chunk", 50)) == 50
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n18\r\n"])
+def test_a_body_that_was_cut_off_is_not_accepted(served: Served, head: bytes) -> None:
+    address = urlsplit(served.url)
+    assert address.hostname is not None
+    with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
+        connection.sendall(
+            b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            + served.key.encode()
+            + b"\r\n"
+            + head
+            + b'{"message":"torn away"}\n'
+        )
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65536)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    served.post(b'{"message":"marker after the torn one"}')
+    served.search('"marker after the torn one"', 1)
+    assert served.search('"torn away"', 0) == []
+
+
+def test_bombs_and_oversized_bodies_are_told_so_with_bounded_memory(served: Served, tmp_path: Path) -> None:
+    api = [child for child in psutil.Process(served.process.pid).children(recursive=True) if _is_server(child)]
+    assert api
+    served.post(b'{"message":"warm"}')
+    before = sum(child.memory_info().rss for child in api)
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(gzip.compress(gzip.compress(bytes(200 << 20))))
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"x" * (8 << 20))
+    for file, encoding in ((bomb, "gzip, gzip"), (plain, "identity")) * 10:
+        command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+                   "-H", f"Authorization: Bearer {served.key}",
+                   "-H", f"Content-Encoding: {encoding}", "--data-binary", f"@{file}",
+                   f"{served.url}/api/v1/logs"]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout == "413", (encoding, done.stdout, done.stderr)
+    assert sum(child.memory_info().rss for child in api) - before < 64 << 20
+
+
+def _is_server(process: psutil.Process) -> bool:
+    return any(connection.status == psutil.CONN_LISTEN for connection in process.net_connections("tcp"))
+
+
+def test_an_oversized_body_of_a_client_that_does_not_wait_is_answered_all_the_same(served: Served) -> None:
+    """Python's client sends all of it before it reads: the answer must not be lost to a reset connection."""
+    answer = served.post(b"x" * (8 << 20))
+    assert answer.status_code == 413
+
+
+def test_many_clients_at_once_lose_and_double_nothing(served: Served) -> None:
+    def send(client: int) -> None:
+        with requests.Session() as session:
+            for batch in range(10):
+                body = b"\n".join(
+                    orjson.dumps({"message": "crowd", "n": client * 1000 + batch * 100 + number})
+                    for number in range(20)
+                )
+                headers = {"Authorization": f"Bearer {served.key}"}
+                answer = session.post(f"{served.url}/api/v1/logs", data=body, headers=headers, timeout=30)
+                assert answer.json() == {"accepted": 20, "rejected": []}
+
+    threads = [threading.Thread(target=send, args=(client,)) for client in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [item["attributes"]["n"] for item in served.search("crowd", 2400)]
+    assert len(found) == 2400
+    assert len(set(found)) == 2400
+
+
+def test_header_and_path_tricks_are_refused_without_a_server_error(served: Served) -> None:
+    address = urlsplit(served.url)
+    assert address.hostname is not None
+    for raw in (
+        b"GET /api/v1/logs?query=%0d%0aSet-Cookie:%20x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/logs/..%2f..%2fcontrol.db HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\r\n b\r\n\r\n",
+        b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+    ):
+        authorized = raw.replace(b"Host: x\r\n", b"Host: x\r\nAuthorization: Bearer " + served.key.encode() + b"\r\n")
+        with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
+            connection.sendall(authorized)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(65536)
+        head = answer.partition(b"\r\n\r\n")[0]
+        assert not answer.startswith(b"HTTP/1.1 5"), (raw, answer)
+        assert b"Set-Cookie" not in head
+        assert b"root:" not in answer
+    assert served.session.get(f"{served.url}/healthz", timeout=30).status_code == 200
