@@ -23,7 +23,7 @@ import orjson
 
 from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import rfc3339
-from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.store.catalog import Catalog, segment_path
 from monitoring.pipeline.store.lease import peek
 from monitoring.pipeline.store.partition import active_number
@@ -106,8 +106,11 @@ class Producer:
         return members
 
 
-def gather(catalog: Catalog, streams: Streams, *, now_ns: int) -> dict[str, Any]:
-    """The state of the instance as JSON members; see docs/api.md for each. Parts that are down are in `problems`."""
+def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[str, Any]:
+    """The state of the instance as JSON members; see docs/api.md for each.
+
+    Parts that are down are in `problems`; `streams` is None where no bus is known.
+    """
     problems: list[str] = []
     partitions: list[dict[str, Any]] = []
     everyone: list[Producer] = []
@@ -120,6 +123,8 @@ def gather(catalog: Catalog, streams: Streams, *, now_ns: int) -> dict[str, Any]
                 partitions.append(members)
                 reports: dict[str, dict[str, Any]] = {}
                 with _noting(problems, "bus"):
+                    if streams is None:
+                        raise BusUnavailable("none is known: set MONITORING_BUS_URL or start `monitoring up`")
                     members["lag"] = _lag(streams, signal, number, now_ns)
                     reports = streams.reports(signal, number)  # before the books, which may only be fresher
                 books = read_books(catalog.data, signal, number, reports, now_ns=now_ns)

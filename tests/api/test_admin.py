@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from monitoring.pipeline.store.verify import verify
-from tests.api.conftest import Instance
 from tests.frames import Sender, event
+from tests.instance import Instance
 
 # keys
 

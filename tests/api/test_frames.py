@@ -14,8 +14,8 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from monitoring.pipeline.store.verify import verify
-from tests.api.conftest import Instance
 from tests.frames import Sender, event
+from tests.instance import Instance
 
 LANE = "0" * 31 + "1"
 

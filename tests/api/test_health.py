@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.api.conftest import Instance
 from tests.frames import Sender, event
+from tests.instance import Instance
 
 
 def test_a_fresh_instance_is_live_and_ready_without_a_key(instance: Instance) -> None:

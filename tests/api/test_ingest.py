@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from monitoring.api import once
 from monitoring.pipeline.store.promises import KEEP_NS
 from monitoring.pipeline.store.verify import verify
-from tests.api.conftest import Instance
+from tests.instance import Instance
 
 
 def lines(*messages: str) -> bytes:

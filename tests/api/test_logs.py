@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from monitoring.api.app import create_app
-from tests.api.conftest import Instance
+from tests.instance import Instance
 
 T0 = 1_790_000_000
 

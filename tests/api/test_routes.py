@@ -15,7 +15,7 @@ from monitoring.api.app import ROUTES, create_app
 from monitoring.api.routes import Route, mount
 from monitoring.pipeline import settings
 from monitoring.pipeline.store.control import ROLES
-from tests.api.conftest import Instance
+from tests.instance import Instance
 
 FRAMES = "signal=logs&partition=0&lane=" + "0" * 32
 
