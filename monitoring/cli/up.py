@@ -12,33 +12,28 @@ stop: api, then workers and ticker at a commit, then the bus; within five second
 
 from __future__ import annotations
 
-import fcntl
 import importlib
-import os
 import shlex
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
-import orjson
 
 from monitoring.cli.address import address, answers, listen
+from monitoring.cli.instance import make_data, own
 from monitoring.cli.log import configure
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate
 from monitoring.pipeline.bus.streams import Streams, connect
-from monitoring.pipeline.errors import AlreadyRunning, BusUnavailable, MonitoringError
-from monitoring.pipeline.process import alive
+from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["api", "ticker", "up", "worker"]
 
-LOCK_FILE = "up.lock"
 STOP_SECONDS = 4.0
 """For API, workers and ticker; the bus ends in 0.2 s after them, so that all is over within five."""
 BUS_STOP_SECONDS = 0.8
@@ -75,7 +70,7 @@ def up() -> None:
     chosen = settings_table.load()
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
-    with _own(chosen) as note, listen(chosen) as listener:
+    with own(chosen) as note, listen(chosen) as listener:
         _Product(chosen, listener, note).run()
 
 
@@ -154,7 +149,7 @@ class _Product:
         from monitoring.consumers.ticker import claim_bus
         from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 
-        _make_data(self._settings)
+        make_data(self._settings)
         catalog = Catalog(self._settings.data / CATALOG_FILE)
         client = connect(self._url())
         try:
@@ -301,7 +296,7 @@ def _part(name: str) -> Settings:
     chosen = settings_table.load()
     configure(chosen, name)
     failpoint.arm(chosen.path("failpoint_dir"))
-    _make_data(chosen)
+    make_data(chosen)
     return chosen
 
 
@@ -346,68 +341,7 @@ def _preload(queues: Sequence[str]) -> None:
     preload([jobs.queue_name(queue) for queue in queues])
 
 
-# ---------------------------------------------------------------------- data directory and port
-
-
-def _make_data(chosen: Settings) -> None:
-    """The data directory with its catalog and admin key, made on first use."""
-    from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
-    from monitoring.pipeline.store.control import ensure_admin_key
-
-    chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    Catalog.create_or_open(chosen.data / CATALOG_FILE, partitions=chosen.whole("partitions")).close()
-    ensure_admin_key(chosen.data)
-
-
-@contextmanager
-def _own(chosen: Settings) -> Iterator[Callable[[str], None]]:
-    """Hold the lock of the data directory; yields how to note the address in it.
-
-    Forked children hold it too: it is free when the last of them has ended. Raises AlreadyRunning.
-    """
-    try:
-        chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(chosen.data / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise MonitoringError(f"the data directory {chosen.data} cannot be used: {error.strerror}") from error
-    try:
-        _lock(handle, chosen.data)
-
-        def note(address: str) -> None:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, orjson.dumps({"pid": os.getpid(), "address": address}), 0)
-
-        note("")
-        yield note
-        os.ftruncate(handle, 0)
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, data: Path) -> None:
-    deadline = time.monotonic() + 3.0
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            pid, address = _noted(handle)
-            # Where its supervisor was killed just now, the others are about to end.
-            if (pid and alive(pid)) or time.monotonic() > deadline:
-                who = f"pid {pid}" + (f", {address}" if address else "") if pid else "it has not said its pid"
-                raise AlreadyRunning(
-                    f"`monitoring up` already runs on {data} ({who}): use that one, end it with "
-                    f"`kill {pid or 'PID'}`, or set MONITORING_DATA_DIR"
-                ) from None
-            time.sleep(0.05)
-
-
-def _noted(handle: int) -> tuple[int, str]:
-    try:
-        noted = orjson.loads(os.pread(handle, 4096, 0))
-        return int(noted["pid"]), str(noted["address"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        return 0, ""
+# ---------------------------------------------------------------------- what is said
 
 
 def _tell(text: str) -> None:
