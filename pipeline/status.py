@@ -130,7 +130,9 @@ def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[st
                 books = read_books(catalog.data, signal, number, reports, now_ns=now_ns)
                 here = producers(number, reports, books, now_ns=now_ns)
                 everyone += here
-                members |= _balance(books, here, now_ns) if books else {}
+                if books is not None:
+                    members["rows"] += books.head.rows
+                    members |= _balance(books, here, now_ns)
                 members["rows_deleted"] = catalog.retired(signal, number)[0]
     everyone.sort(key=lambda producer: -producer.reported)
     return {
@@ -141,7 +143,7 @@ def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[st
         "partitions": partitions,
         "producers": [producer.document() for producer in everyone[:MOST_PRODUCERS]],
         "producers_not_listed": max(0, len(everyone) - MOST_PRODUCERS),
-        "problems": list(dict.fromkeys(problems)),
+        "problems": [text.replace(f"{catalog.data}/", "") for text in dict.fromkeys(problems)],
     }
 
 
@@ -300,19 +302,14 @@ def _lag(streams: Streams, signal: str, partition: int, now_ns: int) -> dict[str
 
 
 def _sizes(catalog: Catalog, signal: str) -> dict[int, dict[str, int]]:
-    """Segments, rows and bytes by partition; active segments by their head and their files."""
+    """Segments, bytes, and rows of sealed segments, by partition."""
     sizes = {number: {"segments": 0, "rows": 0, "bytes": 0} for number in catalog.partitions(signal)}
     for row in catalog.segments(signal):
         size = sizes[row.partition]
         size["segments"] += 1
-        size["rows"] += row.rows if row.sealed else _active_rows(row.path)
+        size["rows"] += row.rows  # of an active segment the head is asked, see gather
         size["bytes"] += row.bytes if row.sealed else _file_bytes(row.path)
     return sizes
-
-
-def _active_rows(path: Path) -> int:
-    with closing(open_readonly(path)) as connection:
-        return Head.read(connection).rows
 
 
 def _file_bytes(path: Path) -> int:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from monitoring.api.app import create_app
+from monitoring.api.runtime import Runtime
 from monitoring.consumers.drain import Drain
 from monitoring.pipeline import settings
 from monitoring.pipeline.bus.streams import Streams, connect
@@ -46,6 +47,12 @@ class Instance:
             self.keys |= {role: table.create(f"{role}-key", role)[1] for role in ROLES if role != "admin"}
         self.app = create_app(self.settings)
         self.client: FlaskClient = self.app.test_client()
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the application keeps open."""
+        found: Runtime = self.app.extensions["monitoring"]
+        return found
 
     def call(self, method: str, path: str, role: str | None = "admin", **arguments: Any) -> TestResponse:
         """A request with the key of this role."""
@@ -94,6 +101,6 @@ class Instance:
 
     def close(self) -> None:
         """Let go of everything."""
-        self.app.extensions["monitoring"].close()
+        self.runtime.close()
         self.catalog.close()
         self.streams.client.close()

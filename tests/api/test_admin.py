@@ -99,7 +99,7 @@ def test_raw_bytes_that_are_no_text_come_as_base64(instance: Instance) -> None:
 def test_a_letter_that_can_be_understood_now_is_stored_once_however_often_it_is_replayed(instance: Instance) -> None:
     sender = Sender(1, created=1)  # sealed in 1970: stale, and good otherwise
     frame = sender.frame([event(1), event(2)])
-    instance.app.extensions["monitoring"].transport.publish("logs", 0, frame.lane, [frame])
+    instance.runtime.transport.publish("logs", 0, frame.lane, [frame])
     with instance.draining():
         while not letters(instance)["total"]:
             pass
@@ -121,7 +121,7 @@ def test_a_replay_that_died_before_it_was_recorded_is_absorbed_when_it_is_repeat
     from monitoring.pipeline.store.promises import Replays
 
     frame = Sender(1, created=1).frame([event(1)])
-    instance.app.extensions["monitoring"].transport.publish("logs", 0, frame.lane, [frame])
+    instance.runtime.transport.publish("logs", 0, frame.lane, [frame])
 
     def die(*arguments: object) -> None:
         raise KeyboardInterrupt

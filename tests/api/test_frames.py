@@ -29,7 +29,7 @@ def send(instance: Instance, body: bytes, query: dict[str, str] | None = None, *
 
 
 def fresh_sender(instance: Instance) -> Sender:
-    return Sender(uuid.uuid4().hex, created=instance.app.extensions["monitoring"].now_ns())
+    return Sender(uuid.uuid4().hex, created=instance.runtime.now_ns())
 
 
 def test_the_partitions_are_told(instance: Instance) -> None:

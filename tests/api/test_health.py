@@ -58,7 +58,7 @@ def test_with_less_disk_than_is_reserved_it_is_not_ready(tmp_path: Path, valkey:
 
 
 def test_frames_that_nobody_drains_for_a_minute_make_it_not_ready(instance: Instance) -> None:
-    runtime = instance.app.extensions["monitoring"]
+    runtime = instance.runtime
     for age_seconds, expected in ((30, 200), (90, 503)):
         frame = Sender(age_seconds, created=runtime.now_ns() - age_seconds * 10**9).frame([event(1)])
         runtime.transport.publish("logs", 0, frame.lane, [frame])

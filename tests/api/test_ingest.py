@@ -109,7 +109,7 @@ def test_what_was_answered_survives_the_loss_of_the_process_and_is_stored_by_the
     """The bus is announced only after the first process is gone, so that nothing can have been sent before."""
     instance.streams.client.flushall()
     assert instance.post(lines("safe")).status_code == 202
-    instance.app.extensions["monitoring"].publisher._flusher.close()  # its locks are gone, as if it had died
+    instance.runtime.publisher._flusher.close()  # its locks are gone, as if it had died
     instance.streams.announce({"logs": 2}, instance.catalog.instance)
     another = type(instance)(instance.data, instance.url)
     with another.draining():
@@ -259,7 +259,7 @@ def test_many_at_the_same_time_with_one_value_are_stored_once(instance: Instance
 
 
 def test_after_24_hours_a_value_may_be_used_for_another_body(instance: Instance) -> None:
-    runtime = instance.app.extensions["monitoring"]
+    runtime = instance.runtime
     clock = [runtime.now_ns()]
     runtime.now_ns = lambda: clock[0]
     assert once_more(instance, lines("a")).status_code == 202

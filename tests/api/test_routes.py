@@ -149,7 +149,7 @@ def test_an_unforeseen_error_is_logged_and_hidden(instance: Instance, caplog: py
 
     app = Flask("x")
     blueprint = Blueprint("b", __name__)
-    mount(blueprint, (Route("GET", "/broken", None, broken),), instance.app.extensions["monitoring"])
+    mount(blueprint, (Route("GET", "/broken", None, broken),), instance.runtime)
     app.register_blueprint(blueprint)
     answer = app.test_client().get("/broken")
     assert answer.status_code == 500

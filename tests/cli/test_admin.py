@@ -72,7 +72,7 @@ def test_dead_letters_are_listed_shown_and_sent_again_once(
 ) -> None:
     instance.post(b"broken line")
     frame = Sender(1, created=1).frame([event(1), event(2)])  # sealed in 1970: stale, and good otherwise
-    instance.app.extensions["monitoring"].transport.publish("logs", 0, frame.lane, [frame])
+    instance.runtime.transport.publish("logs", 0, frame.lane, [frame])
     with instance.draining():
         while len(letters(environment)) < 2:
             pass
