@@ -109,6 +109,7 @@ class Flusher:
         now = self._plan.clock()
         self._seal(now, at_once=now_or_never or bool(self.barriers))
         self._save(now)
+        self._answer(now)  # who waits for the spool must not wait for the bus as well
         self._talk(now)
         self._answer(now)
         return max(0.0, self._due(now) - self._plan.clock())
