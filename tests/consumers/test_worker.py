@@ -76,7 +76,7 @@ allowed[jobs.DRAIN] = "monitoring-drain"
 if "--drain" in sys.argv:
     jobs.DRAIN = "functions.note"
 preload(["monitoring-drain"], {"functions.note": "monitoring-drain"})
-hung_seconds = 1.0 if "--impatient" in sys.argv else 120.0
+hung_seconds = 1.0 if "--impatient" in sys.argv else 15.0
 make_worker(["drain"], sys.argv[1], load(), allowed=allowed, hung_seconds=hung_seconds).work()
 """
 
