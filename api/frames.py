@@ -45,6 +45,7 @@ def ask(call: Call) -> Answer:
 def publish(call: Call) -> Answer:
     """Append frames to their stream, in order; no frames: only ask for the watermark."""
     signal, partition, lane = _address(call)
+    call.runtime.quotas.check(call.key)
     body = read_body(
         request.stream,
         content_encoding=request.headers.get("Content-Encoding", ""),
@@ -53,6 +54,7 @@ def publish(call: Call) -> Answer:
     )
     frames = _frames(bytes(body), signal, lane)
     ids, low, full = call.runtime.transport.publish(signal, partition, lane, frames)
+    call.runtime.quotas.charge(call.key, sum(frame.count for frame in frames))
     return {"ids": ids, "low": low, "full": full}, 202
 
 

@@ -43,6 +43,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 def post_logs(call: Call) -> Answer:
     """Take events in: JSON lines, an array or one object; answered once they are fsynced."""
+    call.runtime.quotas.check(call.key)
     body = bytes(
         read_body(
             request.stream,
@@ -57,6 +58,7 @@ def post_logs(call: Call) -> Answer:
     intake = _parse(call, body, call.runtime.now_ns())
     if intake.events or intake.rejected:
         _keep(call, intake)
+        call.runtime.quotas.charge(call.key, len(intake.events) + len(intake.rejected))
     return _answer(intake), 202
 
 
@@ -108,6 +110,7 @@ def _once(call: Call, value: str, body: bytes) -> Response:
     publish_once(runtime, promise, frames_of(promise, intake))
     result = orjson.dumps(_answer(intake))
     runtime.promises.keep(scope, value, result)
+    runtime.quotas.charge(call.key, len(intake.events) + len(intake.rejected))
     return _response(result, replayed=False)
 
 

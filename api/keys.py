@@ -16,7 +16,7 @@ from monitoring.pipeline.store.control import ROLES
 __all__ = ["create", "json_object", "listing", "revoke"]
 
 MAX_BYTES = 1 << 16
-_MEMBERS = ("name", "role", "expires_seconds")
+_MEMBERS = ("name", "role", "expires_seconds", "quota")
 LONGEST_SECONDS = 100 * 365 * 86_400
 
 
@@ -36,10 +36,13 @@ def create(call: Call) -> Answer:
         raise Problem(400, "not a role", field="role", fix=f"one of {', '.join(ROLES)}")
     if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds <= LONGEST_SECONDS):
         raise Problem(400, "not a duration", field="expires_seconds", fix="seconds from now, or leave it out")
+    quota = body.get("quota")
+    if quota is not None and type(quota) is not int:
+        raise Problem(400, "not a whole number", field="quota", fix="events a minute, or leave it out")
     now = call.runtime.now_ns()
     expires = None if seconds is None else now + int(seconds * 1e9)
     try:
-        key, text = call.runtime.keys.create(name, role, expires=expires)
+        key, text = call.runtime.keys.create(name, role, expires=expires, quota=quota)
     except PermanentError as error:
         raise Problem(400, str(error), field=str(error).partition(":")[0]) from error
     return {"key": text, **key.describe(now)}, 201

@@ -16,6 +16,7 @@ from typing import TypeVar
 import redis
 
 from monitoring.api.auth import Verifier
+from monitoring.api.quota import Quotas
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
@@ -75,6 +76,11 @@ class Runtime:
     def verifier(self) -> Verifier:
         """The API keys, behind their cache."""
         return self._once("verifier", lambda: Verifier(self.keys, now_ns=self.now_ns))
+
+    @property
+    def quotas(self) -> Quotas:
+        """How much each key has brought lately."""
+        return self._once("quotas", Quotas)
 
     @property
     def promises(self) -> Promises:

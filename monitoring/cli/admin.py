@@ -42,18 +42,20 @@ def keys() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="ingest can only write.")
 @click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), help="Default: never.")
+@click.option("--quota", type=click.IntRange(min=1), help="Events a minute it may bring. Default: any number.")
 @_json_option
-def keys_create(name: str, role: str, expires_days: float | None, as_json: bool) -> None:
+def keys_create(name: str, role: str, expires_days: float | None, quota: int | None, as_json: bool) -> None:
     """Make a key called NAME and print it, this once: only its hash is kept."""
     chosen = settings_table.load()
     seconds = None if expires_days is None else expires_days * _DAY_SECONDS
     if is_local(chosen):
         with _keys(chosen) as table:
             expires = None if seconds is None else wall_ns() + int(seconds * 1e9)
-            key, text = table.create(name, role, expires=expires)
+            key, text = table.create(name, role, expires=expires, quota=quota)
             found = {"key": text, **key.describe(wall_ns())}
     else:
-        found = remote(chosen).call("POST", "keys", body={"name": name, "role": role, "expires_seconds": seconds})
+        body = {"name": name, "role": role, "expires_seconds": seconds, "quota": quota}
+        found = remote(chosen).call("POST", "keys", body=body)
     click.echo(_dumps(found) if as_json else found["key"])
 
 

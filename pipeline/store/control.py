@@ -49,7 +49,8 @@ _MIGRATIONS = (
     """
     CREATE TABLE key(
         id TEXT PRIMARY KEY, prefix TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, name TEXT NOT NULL,
-        role TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, revoked INTEGER, last_used INTEGER);
+        role TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, revoked INTEGER, last_used INTEGER,
+        quota INTEGER);
     CREATE TABLE promise(
         scope TEXT NOT NULL, value TEXT NOT NULL, generation INTEGER NOT NULL, digest BLOB NOT NULL,
         created INTEGER NOT NULL, partition INTEGER NOT NULL, result BLOB,
@@ -140,7 +141,10 @@ def _errors_as_ours(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key without its secret. Times are nanoseconds since 1970; None is never."""
+    """One key without its secret. Times are nanoseconds since 1970; None is never.
+
+    `quota` is how many events a minute it may bring, None for any number.
+    """
 
     id: str
     prefix: str
@@ -150,6 +154,7 @@ class Key:
     expires: int | None
     revoked: int | None
     last_used: int | None
+    quota: int | None
 
     def state(self, now: int) -> str:
         """`active`, `expired` or `revoked` at this time."""
@@ -162,7 +167,7 @@ class Key:
         times = {"created": self.created, "expires": self.expires, "revoked": self.revoked, "last_used": self.last_used}
         shown = {name: None if time is None else rfc3339(time) for name, time in times.items()}
         facts = {"id": self.id, "prefix": self.prefix, "name": self.name, "role": self.role, "state": self.state(now)}
-        return facts | shown
+        return facts | shown | {"quota": self.quota}
 
 
 def allows(role: str, needed: str) -> bool:
@@ -177,21 +182,22 @@ class Keys:
         self._control = control
         self._now_ns = now_ns
 
-    def create(self, name: str, role: str, *, expires: int | None = None) -> tuple[Key, str]:
-        """A new key and its text, which is told this once. Raises PermanentError for a bad name or role."""
-        _check(name, role, expires, self._now_ns())
+    def create(self, name: str, role: str, *, expires: int | None = None, quota: int | None = None) -> tuple[Key, str]:
+        """A new key and its text, which is told this once. Raises PermanentError for what cannot be."""
+        _check(name, role, expires, quota, self._now_ns())
         text = f"{_MARK}_{secrets.token_hex(_PREFIX_BYTES)}_{secrets.token_hex(_SECRET_BYTES)}"
-        return self.add(text, name, role, expires=expires), text
+        return self.add(text, name, role, expires=expires, quota=quota), text
 
-    def add(self, text: str, name: str, role: str, *, expires: int | None = None) -> Key:
+    def add(self, text: str, name: str, role: str, *, expires: int | None = None, quota: int | None = None) -> Key:
         """Record a key whose text exists already; a key that is there is returned as it is."""
         prefix = _prefix(text)
         if prefix is None:
             raise PermanentError(f"not a key: expected {_MARK}_<prefix>_<secret>")
         with self._control.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO key(id, prefix, hash, name, role, created, expires) VALUES(?,?,?,?,?,?,?)",
-                (uuid.uuid4().hex, prefix, _hash(text), name, role, self._now_ns(), expires),
+                "INSERT OR IGNORE INTO key(id, prefix, hash, name, role, created, expires, quota)"
+                " VALUES(?,?,?,?,?,?,?,?)",
+                (uuid.uuid4().hex, prefix, _hash(text), name, role, self._now_ns(), expires, quota),
             )
         found = self._find(prefix)
         if found is None or not hmac.compare_digest(found[1], _hash(text)):
@@ -243,7 +249,7 @@ class Keys:
             return
 
 
-_FIELDS = "id, prefix, name, role, created, expires, revoked, last_used"
+_FIELDS = "id, prefix, name, role, created, expires, revoked, last_used, quota"
 
 
 def ensure_admin_key(data_dir: Path, *, now_ns: NowNs = wall_ns) -> str:
@@ -308,13 +314,15 @@ def _sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def _check(name: str, role: str, expires: int | None, now: int) -> None:
+def _check(name: str, role: str, expires: int | None, quota: int | None, now: int) -> None:
     if not name or len(name) > _MAX_NAME_LENGTH or not name.isprintable():
         raise PermanentError(f"name: expected 1 to {_MAX_NAME_LENGTH} printable characters")
     if role not in ROLES:
         raise PermanentError(f"role: expected one of {', '.join(ROLES)}")
     if expires is not None and expires <= now:
         raise PermanentError("expires: the time is past")
+    if quota is not None and not 0 < quota < 1 << 40:
+        raise PermanentError("quota: expected a number of events a minute, at least 1")
 
 
 def _prefix(text: str) -> str | None:

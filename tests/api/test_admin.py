@@ -49,6 +49,8 @@ def test_a_key_is_shown_once_listed_used_and_revoked(instance: Instance) -> None
         ("expires_seconds", -1),
         ("expires_seconds", "1h"),
         ("expires_seconds", 1e300),
+        ("quota", 0),
+        ("quota", "many"),
         ("admin", True),
     ],
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
+from werkzeug.serving import make_server
 
+from monitoring.pipeline.errors import BusRefused
+from monitoring.pipeline.events.event import Rejected
+from monitoring.pipeline.publish.http import HttpTransport
+from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.store.verify import verify
 from tests.frames import Sender, event
 from tests.instance import Instance
@@ -158,6 +164,43 @@ def test_while_the_bus_is_away_or_full_the_answer_is_503_with_the_time_to_come_b
 def test_before_the_bus_is_announced_the_answer_is_503(instance: Instance) -> None:
     instance.streams.client.flushall()
     assert instance.call("GET", "/api/v1/frames").status_code == 503
+
+
+@pytest.fixture
+def address_of(instance: Instance) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, instance.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_publisher_without_access_to_the_bus_has_the_same_guarantee_over_http(
+    instance: Instance, address_of: str, tmp_path: Path
+) -> None:
+    publisher = Publisher(
+        lambda: HttpTransport(address_of, instance.keys["ingest"]), spool_dir=tmp_path / "spool", required=True
+    )
+    with instance.draining():
+        for number in range(2500):
+            publisher.emit(event(number))
+        publisher.reject(Rejected("broken", b"raw", "test", 1))
+        assert publisher.flush(30, ack="store")
+        assert len(instance.messages(2500)) == 2500
+    assert publisher.counters().committed == 2501
+    publisher.close()
+    producers = instance.get("/api/v1/status")["producers"]
+    assert [producer["state"] for producer in producers] == ["closed"]
+    assert verify(instance.catalog).findings == []
+
+
+def test_a_key_that_may_not_write_is_refused_for_good(instance: Instance, address_of: str) -> None:
+    transport = HttpTransport(address_of, "mon_no_key")
+    with pytest.raises(BusRefused):
+        transport.partitions("logs")
+    transport.close()
 
 
 RECORD = Sender(LANE).frame([event(1)]).to_record()

@@ -154,6 +154,21 @@ def test_bombs_are_answered_413_and_unknown_encodings_415(tmp_path: Path, valkey
     instance.close()
 
 
+def test_a_key_beyond_its_quota_is_answered_429_until_the_debt_is_paid(instance: Instance) -> None:
+    clock = [0.0]
+    instance.runtime.quotas._clock = lambda: clock[0]
+    made = instance.call("POST", "/api/v1/keys", json={"name": "small", "role": "ingest", "quota": 60})
+    assert made.json is not None
+    instance.keys["small"] = made.json["key"]
+    assert instance.post(lines(*["x"] * 90), "small").status_code == 202
+    refused = instance.post(lines("y"), "small")
+    assert refused.status_code == 429
+    assert 30 <= int(refused.headers["Retry-After"]) <= 31
+    assert instance.post(lines("y"), "ingest").status_code == 202
+    clock[0] += int(refused.headers["Retry-After"])
+    assert instance.post(lines("y"), "small").status_code == 202
+
+
 # Idempotency-Key
 
 

@@ -198,9 +198,9 @@ def test_a_transaction_that_raises_leaves_nothing(keys: Keys, tmp_path: Path) ->
     control = Control(tmp_path / "control.db")
     with pytest.raises(ZeroDivisionError), control.transaction() as connection:
         connection.execute("DELETE FROM key")
-        connection.execute("INSERT INTO key VALUES('a','b',x'00','c','d',1,NULL,NULL,NULL)")
+        connection.execute("INSERT INTO key VALUES('a','b',x'00','c','d',1,NULL,NULL,NULL,NULL)")
         raise ZeroDivisionError
     assert keys.all() == []
     with control.transaction() as connection:
-        connection.execute("INSERT INTO key VALUES('a','b',x'00','c','d',1,NULL,NULL,NULL)")
+        connection.execute("INSERT INTO key VALUES('a','b',x'00','c','d',1,NULL,NULL,NULL,NULL)")
     assert len(keys.all()) == 1
