@@ -17,6 +17,7 @@ __all__ = ["LATEST_NS", "Packed", "Packing", "mend", "pack"]
 
 LATEST_NS = 3_198_000_000_000_000_000
 """Five days before a row's id, microseconds since 2000 shifted by 12, leaves 64 bits in May 2071."""
+_LARGEST_LINE = (1 << 63) - 1
 _WIDTH = len(COLUMNS)
 _MESSAGE, _EXCEPTION, _ATTRIBUTES = (COLUMNS.index(name) for name in ("message", "exception", "attributes"))
 
@@ -139,7 +140,7 @@ def _mend_rejected(item: Rejected) -> Rejected:
         else str(raw).encode(errors="replace")
     )
     line: object = item.line
-    number = line if isinstance(line, int) else 0
+    number = min(max(int(line), 0), _LARGEST_LINE) if isinstance(line, int) else 0
     return Rejected(_clean(str(item.reason)), kept[:MAX_EVENT_BYTES], _clean(str(item.source)), number)
 
 
