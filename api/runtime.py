@@ -45,6 +45,7 @@ class Runtime:
     def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
         self.settings = settings
         self.now_ns = now_ns
+        self._inherited: list[object] = []
         self._forget()
         _after_fork(self)
 
@@ -178,12 +179,19 @@ def _log_trouble(reason: str) -> None:
     _log.warning("%s; what was answered 202 is safe in the spool", reason)
 
 
+def _leave_to_parent(runtime: Runtime) -> None:
+    """Begin anew in a forked child. What the parent has open is kept from the collector: closing it here would
+    run the end of its life, such as SQLite's last checkpoint, behind the parent's back."""
+    runtime._inherited.append((runtime._open, runtime._local))
+    runtime._forget()
+
+
 def _after_fork(runtime: Runtime) -> None:
     reference = weakref.ref(runtime)
 
     def forget() -> None:
         alive = reference()
         if alive is not None:
-            alive._forget()
+            _leave_to_parent(alive)
 
     os.register_at_fork(after_in_child=forget)

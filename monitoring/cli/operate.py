@@ -36,15 +36,16 @@ _HEADINGS = ("partition", "lag", "events/s", "stored", "MB", "dead letters", "in
 def status(as_json: bool, watch: bool) -> None:
     """Lag, rates, drops, dead letters and the books, by partition."""
     chosen = settings_table.load()
-    while True:
-        facts = read_status(chosen)
-        text = orjson.dumps(facts, option=0 if watch else orjson.OPT_INDENT_2).decode() if as_json else render(facts)
-        if watch and not as_json:
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        time.sleep(WATCH_SECONDS)
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end watching
+        while True:
+            facts = read_status(chosen)
+            if watch and not as_json:
+                click.clear()
+            indent = 0 if watch else orjson.OPT_INDENT_2
+            click.echo(orjson.dumps(facts, option=indent) if as_json else render(facts))
+            if not watch:
+                return
+            time.sleep(WATCH_SECONDS)
 
 
 def read_status(chosen: Settings) -> dict[str, Any]:

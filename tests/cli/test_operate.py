@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import apsw
@@ -82,6 +86,17 @@ def test_a_wrong_key_and_a_silent_address_are_told_in_a_line(remote: dict[str, s
     assert "does not answer" in silent.stderr
     missing = run("status", **{**remote, "MONITORING_API_KEY": ""})
     assert missing.exit_code == 2
+
+
+def test_watching_repeats_until_ctrl_c_and_that_is_no_failure(instance: Instance) -> None:
+    clean = {name: text for name, text in os.environ.items() if not name.startswith(("MONITORING_", "REDIS_URL"))}
+    command = [sys.executable, "-m", "monitoring", "status", "--watch", "--json"]
+    with subprocess.Popen(command, env={**clean, **local(instance)}, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        times = [json.loads(running.stdout.readline())["time"] for _ in range(2)]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 0
+    assert times[0] < times[1]
 
 
 # config
