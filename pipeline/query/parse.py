@@ -42,6 +42,8 @@ __all__ = ["number", "parse"]
 
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _DANGLING = _OPERATORS | {"-"}
+_ALWAYS = frozenset({"level", "timestamp"})
+"""What every event has."""
 _ESCAPABLE = frozenset('*()":\\/-<>. ')
 _QUOTE_HINT = "put text in double quotes to search for it as it is"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -201,7 +203,8 @@ def _field(name: str, column: int, value: _Value) -> Node:
     """The node for a test on a field. Raises where the field cannot be tested so."""
     test = value.test
     if name == "has":
-        return Field(_has(value), Exists())
+        target = _has(value)
+        return Everything() if target in _ALWAYS else Field(target, Exists())
     if name == "level":
         return _level(value)
     if name == "timestamp":
