@@ -21,6 +21,8 @@ _log = logging.getLogger("monitoring.adoption")
 
 _PAUSE_SECONDS = 1.0
 """Between two tries while the bus is away or full; the ticker says that it is."""
+_SAY_SECONDS = 60.0
+"""A request under an Idempotency-Key leaves a lane behind as a dead producer does: many are told in one line."""
 
 
 def spool_directory(chosen: Settings) -> Path:
@@ -52,7 +54,7 @@ class Adoption(threading.Thread):
         chosen = self._chosen
         transport = StreamTransport(connect(self._bus_url), stream_length=chosen.whole("stream_length"))
         adopter = Adopter(Spool(spool_directory(chosen), max_bytes=chosen.whole("spool_bytes")))
-        adopted = 0
+        adopted, say_at = 0, float("-inf")
         try:
             while not stop.requested():
                 pause = _PAUSE_SECONDS
@@ -61,8 +63,9 @@ class Adoption(threading.Thread):
                     pause = adopter.due(time.monotonic()) - time.monotonic()
                 except (BusUnavailable, BusFull, BusRefused) as error:
                     _log.debug("waiting: %s", error)
-                if adopter.adopted > adopted:
-                    _log.info("sending on what %d ended producers left in the spool", adopter.adopted - adopted)
+                if adopter.adopted > adopted and time.monotonic() >= say_at:
+                    say_at = time.monotonic() + _SAY_SECONDS
+                    _log.info("sending on what %d producers or requests left in the spool when they ended", adopter.adopted - adopted)
                     adopted = adopter.adopted
                 stop.wait(min(max(pause, 0.0), LOOK_SECONDS))
         finally:
