@@ -65,7 +65,10 @@ class Adoption(threading.Thread):
                     _log.debug("waiting: %s", error)
                 if adopter.adopted > adopted and time.monotonic() >= say_at:
                     say_at = time.monotonic() + _SAY_SECONDS
-                    _log.info("sending on what %d producers or requests left in the spool when they ended", adopter.adopted - adopted)
+                    _log.info(
+                        "sending on what %d producers or requests left in the spool when they ended",
+                        adopter.adopted - adopted,
+                    )
                     adopted = adopter.adopted
                 stop.wait(min(max(pause, 0.0), LOOK_SECONDS))
         finally:
