@@ -233,8 +233,10 @@ class Flusher:
             self._bus_fails(error, now, at_least=error.retry_after_seconds)
         except PermanentError as error:
             self._bus_fails(error, now, at_least=_REFUSED_SECONDS)
+            self._hang_up()
         except (MonitoringError, OSError) as error:
             self._bus_fails(error, now)
+            self._hang_up()
         else:
             self._breaker.succeeded()
             self.trouble = ""
@@ -249,8 +251,11 @@ class Flusher:
                 if outbox.journal is not None:
                     outbox.journal.close()
         if self._outboxes and now >= self._report_at and self._outboxes[-1].lane.partition is not None:
-            self._report(transport, self._outboxes[-1], closed=False)
-            self._report_at = now + REPORT_SECONDS
+            try:
+                self._report(transport, self._outboxes[-1], closed=False)
+                self._report_at = now + REPORT_SECONDS
+            except BusFull:
+                self._report_at = now + 1.0  # the frames, and their watermark, come first
         if self._adopter is not None and self._adopter.due(now) <= now:
             self._adopter.step(transport, now)
 
@@ -283,7 +288,6 @@ class Flusher:
             self._plan.on_trouble(str(error))
         self.trouble = str(error)
         self._report_at = float("-inf")  # what was dropped meanwhile is told as soon as somebody listens
-        self._hang_up()
 
     def _hang_up(self) -> None:
         transport, self.transport = self.transport, None

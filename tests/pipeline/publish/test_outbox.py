@@ -414,7 +414,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 def test_whatever_fails_every_saved_frame_is_stored_under_its_own_seq(valkey: str, tmp_path: Path) -> None:
     machine = type("Machine", (OutboxMachine,), {"url": valkey, "directory": tmp_path})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
