@@ -46,6 +46,9 @@ class Feed:
     `live`: more may come later (standard input, a followed file), so that an event without a time is of now;
     one in a file that was written before is of the time of the event before it. Guarantee: a new Feed at
     `place` yields the events that this one has not yielded yet, whatever happens to this one.
+
+    `ended`: it was read to its end. For its user: `dirty`: the place has changed since this was set back;
+    `superseded`: the place is of no use, since the file was truncated; `retired`: to be closed once it is stored.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Feed:
         self.lock = lock
         self.ended = False
         self.dirty = False
+        self.superseded = False
+        self.retired = False
         self._options = options
         self._start = place
         self._cutter = LineCutter()
