@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from monitoring.api.auth import authorize
 from monitoring.api.problems import Problem, problem_of, respond
@@ -109,7 +110,9 @@ def request_id() -> str:
 
 
 def answer_error(error: Exception) -> Response:
-    """The problem document for an error."""
+    """The problem document for an error; a redirect (`//healthz`) stays one."""
+    if isinstance(error, RequestRedirect):
+        return secure(Response(status=error.code, headers={"Location": error.new_url}))
     response = respond(problem_of(error, request_id()), request_id())
     if isinstance(error, HTTPException):
         allowed = getattr(error, "valid_methods", None)

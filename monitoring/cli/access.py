@@ -6,6 +6,7 @@ the instance and MONITORING_API_KEY the key.
 
 from __future__ import annotations
 
+import contextlib
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -26,8 +27,9 @@ _MOST_BYTES = 64 << 20
 
 def is_local(settings: Settings) -> bool:
     """Whether the data directory is on this machine. Raises SettingsError where there is no instance to talk to."""
-    if (settings.data / CATALOG_FILE).exists():
-        return True
+    with contextlib.suppress(PermissionError):  # somebody else's directory: theirs is reached over HTTP
+        if (settings.data / CATALOG_FILE).exists():
+            return True
     if settings.text("url"):
         return False
     raise SettingsError(

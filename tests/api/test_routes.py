@@ -117,6 +117,12 @@ def test_wrong_addresses_and_methods_are_problems_too(instance: Instance) -> Non
     assert "POST" in answer.json["fix"]
 
 
+def test_doubled_slashes_lead_to_the_address_that_was_meant(instance: Instance) -> None:
+    answer = instance.call("GET", "/api//v1/status")
+    assert answer.status_code == 308
+    assert answer.headers["Location"].endswith("/api/v1/status")
+
+
 def test_every_answer_carries_the_security_headers_and_a_request_id(instance: Instance) -> None:
     for path in ("/", "/healthz", "/api/v1/status", "/nowhere", "/start.css"):
         answer = instance.call("GET", path, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -20,7 +21,9 @@ import psutil
 import pytest
 import requests
 
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import Control, Keys
+from monitoring.pipeline.store.verify import verify
 from tests.api.test_docs import sections
 from tests.frames import Sender, event
 
@@ -214,3 +217,51 @@ def test_header_and_path_tricks_are_refused_without_a_server_error(served: Serve
         assert b"Set-Cookie" not in head
         assert b"root:" not in answer
     assert served.session.get(f"{served.url}/healthz", timeout=30).status_code == 200
+
+
+def test_every_batch_is_stored_once_although_the_api_is_killed_again_and_again(tmp_path: Path) -> None:
+    """Each client repeats a batch, under one Idempotency-Key, until it is answered 202.
+
+    Killed is whatever has the port open, which drains do too: they are forked from the same parent.
+    """
+    served = Served(tmp_path / "data")
+    clients, batches, size = 4, 40, 10
+    stop = threading.Event()
+
+    def send(client: int) -> None:
+        for batch in range(batches):
+            first = (client * batches + batch) * size
+            body = b"\n".join(orjson.dumps({"message": "kept", "n": first + number}) for number in range(size))
+            headers = {"Authorization": f"Bearer {served.key}", "Idempotency-Key": f"{client}/{batch}"}
+            while not stop.is_set():
+                try:
+                    answer = requests.post(f"{served.url}/api/v1/logs", data=body, headers=headers, timeout=30)
+                except requests.RequestException:
+                    time.sleep(0.02)
+                    continue
+                if answer.status_code == 202:
+                    assert answer.json() == {"accepted": size, "rejected": []}
+                    break
+                assert answer.status_code == 503, answer.text
+                time.sleep(0.1)
+
+    threads = [threading.Thread(target=send, args=(client,)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    kills = 0
+    while any(thread.is_alive() for thread in threads) and kills < 8:
+        time.sleep(0.3)
+        for child in psutil.Process(served.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if _is_server(child) and child.ppid() != served.process.pid:
+                    child.kill()
+                    kills += 1
+    for thread in threads:
+        thread.join(60)
+    stop.set()
+    assert kills
+    found = sorted(item["attributes"]["n"] for item in served.search("kept", clients * batches * size))
+    assert found == list(range(clients * batches * size))
+    assert served.stop() == 0
+    with contextlib.closing(Catalog(tmp_path / "data" / CATALOG_FILE)) as catalog:
+        assert verify(catalog).findings == []
