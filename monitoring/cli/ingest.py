@@ -129,9 +129,12 @@ def ingest(
     stop = _Stop()
     with _Display(follow=follow, quiet=as_json) as display, stop:
         report = _run(chosen, options, files, follow=follow, again=again, stop=stop.requested, watch=display.watch)
+    for file in report.files:
+        if file.outcome == "unreadable":
+            click.echo(f"monitoring: {file.problem}", err=True)
     if as_json:
         click.echo(orjson.dumps(summary(report), option=orjson.OPT_INDENT_2))
-    else:
+    elif any(file.outcome != "unreadable" for file in report.files) or report.recovered:
         click.echo(render(report, now_ns=time.time_ns()))
     ctx.exit(_status(report, follow, stop.signal_number))
 
@@ -297,7 +300,7 @@ def summary(report: Report) -> dict[str, Any]:
 
 def render(report: Report, *, now_ns: int) -> str:
     """The report for people."""
-    lines = [_file_line(file) for file in report.files]
+    lines = [_file_line(file) for file in report.files if file.outcome != "unreadable"]
     if report.recovered:
         lines.append(f"{report.recovered:,} events of an earlier run were still on their way and were sent again.")
     rate = f" ({report.events / report.seconds:,.0f}/s)" if report.seconds >= 0.1 and report.events else ""
@@ -317,8 +320,6 @@ def render(report: Report, *, now_ns: int) -> str:
 
 def _file_line(file: FileReport) -> str:
     name = file.name
-    if file.outcome == "unreadable":
-        return f"{name}: not read: {file.problem.removeprefix(name).lstrip(' :')}"
     if file.outcome == "unchanged":
         return f"{name}: nothing new since the last run ({file.lines:,} lines; --again reads it from its start)"
     parts = [f"{file.events:,} events", f"format {file.format}" if file.format else "empty"]

@@ -19,7 +19,7 @@ from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.formats.access import uvicorn_attributes
 from monitoring.pipeline.events.formats.format import make_event, number
 from monitoring.pipeline.events.lenient import UNSAID, Defaults
-from monitoring.pipeline.events.timestamps import leading
+from monitoring.pipeline.events.timestamps import SECOND_NS, leading
 
 __all__ = ["parse_apt", "parse_basic", "parse_dated", "parse_plain", "parse_valkey", "split_level"]
 
@@ -73,9 +73,10 @@ _LEVEL_FIRST = re.compile(rf"[\[<(]? *{_UPPER} *[\])>]?[:,]? *[\[(]? *")
 _GLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d:\d\d:\d\d)(\.\d{1,9})? +(\d+) ([^\]\s:]+):(\d+)\] ")
 _TORNADO = re.compile(r"\[([DIWEC]) (\d{2})?(?=\d{6} |\d\d-\d\d-)")
 _JUPYTER = re.compile(r" ?([\w.:]+)?\] ?")
-_NAME_FIRST = re.compile(r"([A-Za-z][\w.+-]{0,47}):? +(?=[\d(\[])")
+_NAME_FIRST = re.compile(r"([A-Za-z][\w.+-]{0,47}|Log started|Log ended):? +(?=[\d(\[])")
 _TORNADO_LEVELS = {"D": 5, "I": 9, "W": 13, "E": 17, "C": 21}
 _VALKEY = re.compile(r"(\d+):([A-Z]) (\d\d? \w{3} \d{4} [\d:.]{8,12}) ([.*#-]) (.*)", re.DOTALL)
+_VALKEY_SIGNAL = re.compile(r"(\d+):signal-handler \((\d{9,11})\) (.*)", re.DOTALL)
 _VALKEY_LEVELS = {".": 5, "-": 5, "*": 10, "#": 13}
 """Of the server: debug, verbose, notice, warning."""
 _BASIC = re.compile(rf"{_UPPER}:(?:{_NAME}:| {{2,}}\S)")
@@ -112,7 +113,7 @@ def parse_valkey(text: str, defaults: Defaults) -> Event | None:
     """`pid:role time mark message`, as Valkey and Redis write it."""
     match = _VALKEY.match(text)
     if match is None:
-        return None
+        return _valkey_signal(text, defaults)
     pid, role, time, mark, message = match.groups()
     found = leading(time, defaults.zone, defaults.reference_ns)
     if found is None:
@@ -124,6 +125,16 @@ def parse_valkey(text: str, defaults: Defaults) -> Event | None:
         level=_VALKEY_LEVELS[mark],
         attributes={"pid": int(pid), "role": role},
     )
+
+
+def _valkey_signal(text: str, defaults: Defaults) -> Event | None:
+    """`pid:signal-handler (seconds) message`: what the server writes where it may not format a date."""
+    match = _VALKEY_SIGNAL.match(text)
+    if match is None:
+        return None
+    pid, seconds, message = match.groups()
+    timestamp = int(seconds) * SECOND_NS
+    return make_event(defaults, message, timestamp=timestamp, level=13, attributes={"pid": int(pid)})
 
 
 def parse_apt(text: str, defaults: Defaults) -> Event | None:
@@ -226,7 +237,10 @@ def _name_first(text: str, defaults: Defaults) -> _Lead | None:
         return None
     start = match.end() + (1 if text[match.end()] in "[(" else 0)
     found = leading(text[start:], defaults.zone, defaults.reference_ns)
-    return None if found is None else _Lead(found.ns, UNSAID, match[1], _behind(text, start + found.end), {})
+    if found is None:
+        return None
+    end = _behind(text, start + found.end)
+    return _Lead(found.ns, UNSAID, match[1], end, {}) if end < len(text) else _Lead(found.ns, UNSAID, "", 0, {})
 
 
 def _glog(text: str, defaults: Defaults) -> _Lead | None:
