@@ -159,6 +159,15 @@ class Catalog:
                  head.rows, head.letters, size_bytes),
             )  # fmt: skip
 
+    def note_overlooked(self, signal: str, partition: int, before: int) -> None:
+        """Note the sealed segments with numbers below `before` whose writers died before they could."""
+        query = "SELECT number FROM segment WHERE signal = ? AND partition = ? AND sealed_at IS NOT NULL"
+        known = {number for (number,) in self._connection.execute(query, (signal, partition))}
+        for path in sorted(partition_dir(self.data, signal, partition).glob("[0-9]*.db")):
+            number = int(path.stem)
+            if number < before and number not in known and not self.is_retired(signal, partition, number):
+                self._adopt(path, None)
+
     def note_optimised(self, row: SegmentRow, size_bytes: int) -> None:
         """A sealed segment was compacted to this size."""
         with _write(self._connection):

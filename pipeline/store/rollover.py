@@ -55,6 +55,10 @@ def follow(segment: Segment, catalog: Catalog, *, now_ns: int) -> Path:
     except FileNotFoundError as error:
         raise Fenced(f"{path.name} was made by another process") from error
     failpoint.hit("rollover.linked")
+    if segment.head().epoch != segment.epoch:
+        # Another process followed it meanwhile. If retention has deleted its file since, the one just linked is a
+        # ghost with old marks, which must not be written to.
+        raise Fenced(f"{segment.path.name} was taken over while it rolled over")
     catalog.note_sealed(head, segment.bytes())
     catalog.note_active(head.signal, head.partition, head.next)
     failpoint.hit("rollover.cataloged")
