@@ -218,11 +218,13 @@ class Drain:
     def _batch(self, held: Held, entries: list[Entry]) -> None:
         failpoint.hit("drain.read")
         partition = held.partition
-        if held.cautious > 0:
+        ordinary = poison.before_suspects(partition, entries) if held.cautious == 0 else []
+        if not ordinary:
             entries = entries[:1]
-            held.cautious -= 1
+            held.cautious = max(0, held.cautious - 1)
             batch = poison.write_alone(partition, entries[0])
         else:
+            entries = ordinary
             batch = partition.admit(entries)
             partition.set_load(heavy=len(batch.rows) * 2 >= self._batch_events)
             partition.write(batch)

@@ -24,7 +24,7 @@ from monitoring.pipeline.store.suspects import Suspect
 if TYPE_CHECKING:  # the reading half of the interface would cost a drain 3 MB
     from monitoring.pipeline.store.interface import Writer
 
-__all__ = ["ATTEMPTS", "GIVE_UP", "write_alone"]
+__all__ = ["ATTEMPTS", "GIVE_UP", "before_suspects", "write_alone"]
 
 ATTEMPTS = 3
 """Deaths of a drain before its head frame is suspected: workers are also killed for reasons of their own."""
@@ -40,17 +40,44 @@ def write_alone(writer: Writer, entry: Entry) -> Batch:
     except FrameCorrupt:
         return _write_whole(writer, entry)
     if writer.mark_for(frame.lane).verdict(frame) != "new":
-        return _write_whole(writer, entry)
+        return _write_whole(writer, entry, cleared=(frame.lane, frame.seq))
     suspect = writer.attempt(frame)
     if suspect.attempts <= ATTEMPTS:
         return _write_whole(writer, entry, cleared=(frame.lane, frame.seq))
-    _write_in_pieces(writer, frame, suspect)
+    try:
+        frame.verify()
+        _write_in_pieces(writer, frame, suspect)
+    except FrameCorrupt:  # nothing to take apart
+        untouched = not suspect.committed and not suspect.dead_lettered
+        return _write_whole(writer, entry, cleared=(frame.lane, frame.seq) if untouched else None)
     return Batch(marks={frame.lane: writer.mark_for(frame.lane)}, settled=[entry.id])
+
+
+def before_suspects(writer: Writer, entries: list[Entry]) -> list[Entry]:
+    """The entries that come before the first frame under suspicion; none where that is the first.
+
+    Parts of such a frame may be stored. It may turn up anywhere in the stream, long after the take-over: the bus
+    lost it, and its producer sent it again.
+    """
+    suspected = writer.suspected
+    if suspected:
+        for index, entry in enumerate(entries):
+            if _identity(entry) in suspected:
+                return entries[:index]
+    return entries
+
+
+def _identity(entry: Entry) -> tuple[str, int] | None:
+    try:
+        frame = Frame.from_fields(entry.fields)
+    except FrameCorrupt:
+        return None
+    return frame.lane, frame.seq
 
 
 def _write_whole(writer: Writer, entry: Entry, *, cleared: tuple[str, int] | None = None) -> Batch:
     batch = writer.admit([entry])
-    writer.write(batch, cleared=[cleared] if cleared else [])
+    writer.write(batch, cleared=[cleared] if cleared is not None and cleared in writer.suspected else [])
     return batch
 
 

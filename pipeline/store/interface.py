@@ -6,7 +6,7 @@ queries: any number of processes, while writing goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame
@@ -54,8 +54,15 @@ class Writer(Protocol):
         """What is remembered of a lane, to look at or to change a copy of; a fresh mark for an unknown one."""
         ...
 
+    @property
+    def suspected(self) -> Set[tuple[str, int]]:
+        """Frames (lane, seq) that were attempted and not finished: parts of them may be stored, so `admit` must
+        not see them."""
+        ...
+
     def attempt(self, frame: Frame) -> Suspect:
-        """Commit that a frame is tried that may kill this process."""
+        """Commit that a frame is tried that may kill this process. An attempt that ended in an error instead of
+        a death does not count."""
         ...
 
     def save(self, frame: Frame, suspect: Suspect) -> None:

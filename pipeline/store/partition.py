@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def acquire(
             segment.epoch = epoch
             head = segment.head()
             if head.sealed is None:
+                catalog.note_overlooked(signal, partition, before=number)
                 catalog.note_active(signal, partition, number)
                 return Partition(catalog, segment, limits, me=me, clean=clean, now_ns=now_ns)
             rollover.follow(segment, catalog, now_ns=now_ns())
@@ -111,6 +112,9 @@ class Partition:
         self._created = head.created
         self._catalog, self._limits, self._me, self._now_ns = catalog, limits, me, now_ns
         self.segment = segment
+        self._suspected = suspects.known(segment)
+        # Attempts that nobody died of: all of them if the last holder left in order.
+        self._survived = set(self._suspected) if clean else set()
 
     def admit(self, entries: Sequence[Entry]) -> Batch:
         """Sort entries into what must be written; nothing is yet."""
@@ -143,15 +147,25 @@ class Partition:
             self.segment.insert(batch.rows, batch.letters, batch.changed_marks, now_ns=self._now_ns())
             for lane, seq in cleared:
                 suspects.clear(self.segment, lane, seq)
+        self._suspected.difference_update(cleared)
 
     @property
     def dimensions(self) -> Dimensions:
         """Repeated strings of the segment."""
         return self.segment.dimensions
 
+    @property
+    def suspected(self) -> Set[tuple[str, int]]:
+        """Frames (lane, seq) that were attempted and not finished: parts of them may be stored."""
+        return self._suspected
+
     def attempt(self, frame: Frame) -> Suspect:
         """Commit that a frame is tried that may kill this process; how often it was, and how far it came."""
-        return suspects.attempt(self.segment, frame)
+        key = (frame.lane, frame.seq)
+        suspect = suspects.attempt(self.segment, frame, survived=key in self._survived)
+        self._suspected.add(key)
+        self._survived.add(key)
+        return suspect
 
     def save(self, frame: Frame, suspect: Suspect) -> None:
         """Commit how far a suspected frame was taken apart."""
@@ -173,6 +187,7 @@ class Partition:
         with self.segment.transaction():
             self.segment.insert(Rows(), letters, {frame.lane: mark}, now_ns=self._now_ns())
             suspects.clear(self.segment, frame.lane, frame.seq)
+        self._suspected.discard((frame.lane, frame.seq))
 
     def renew(self) -> None:
         """Say that the lease is still held. Raises Fenced if it is not."""

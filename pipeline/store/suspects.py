@@ -13,7 +13,7 @@ import orjson
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.store.segment import Segment
 
-__all__ = ["Suspect", "attempt", "clear", "save"]
+__all__ = ["Suspect", "attempt", "clear", "known", "save"]
 
 
 @dataclass(slots=True)
@@ -27,19 +27,34 @@ class Suspect:
     dead_lettered: int
 
 
-def attempt(segment: Segment, frame: Frame) -> Suspect:
-    """Commit that this frame is attempted once more; what is known of it."""
+def known(segment: Segment) -> set[tuple[str, int]]:
+    """Lane and seq of every frame under suspicion."""
+    return set(segment.connection.execute("SELECT lane, seq FROM poison"))
+
+
+def attempt(segment: Segment, frame: Frame, *, survived: bool) -> Suspect:
+    """Commit that this frame is attempted once more; what is known of it.
+
+    `survived` tells that the last attempt did not end in a death but in an error, such as a full disk: it does
+    not count, and what was being tried is not to blame.
+    """
     with segment.transaction() as connection:
         connection.execute(
             "INSERT INTO poison VALUES(?, ?, 1, ?, '', 0, 0)"
-            " ON CONFLICT(lane, seq) DO UPDATE SET attempts = attempts + 1",
-            (frame.lane, frame.seq, orjson.dumps([[0, frame.count]]).decode()),
+            " ON CONFLICT(lane, seq) DO UPDATE SET attempts = attempts + ?",
+            (frame.lane, frame.seq, orjson.dumps([[0, frame.count]]).decode(), int(not survived)),
         )
         attempts, pending, trying, committed, dead_lettered = connection.execute(
             "SELECT attempts, pending, trying, committed, dead_lettered FROM poison WHERE lane = ? AND seq = ?",
             (frame.lane, frame.seq),
         ).get
-    return Suspect(attempts, orjson.loads(pending), orjson.loads(trying) if trying else None, committed, dead_lettered)
+    suspect = Suspect(
+        attempts, orjson.loads(pending), orjson.loads(trying) if trying else None, committed, dead_lettered
+    )
+    if survived and suspect.trying is not None:
+        suspect.pending.append(suspect.trying)
+        suspect.trying = None
+    return suspect
 
 
 def save(segment: Segment, frame: Frame, suspect: Suspect) -> None:
