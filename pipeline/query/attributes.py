@@ -15,6 +15,7 @@ from monitoring.pipeline.query import index
 from monitoring.pipeline.query.ast import Between, Compare, Exists, Is, Matches, Pattern, Test
 from monitoring.pipeline.query.clause import FALSE, Clause, any_of
 from monitoring.pipeline.query.fields import splits
+from monitoring.pipeline.query.hints import guarded_regex
 from monitoring.pipeline.query.index import Expression
 from monitoring.pipeline.query.parse import number
 from monitoring.pipeline.query.tokens import Matcher, Tokenizer
@@ -55,7 +56,7 @@ def _fits(test: Test) -> Clause:
     if isinstance(test, Is):
         return _on_text(lambda text: Clause(f"{text} GLOB ?", (glob(test.pattern),)))
     if isinstance(test, Matches):
-        return _on_text(lambda text: Clause(f"regex_matches(?, {text})", (test.regex,)))
+        return _on_text(lambda text: guarded_regex(test.regex, text))
     if isinstance(test, Compare):
         return _compares(((test.operator, test.value),))
     if isinstance(test, Between):
@@ -139,9 +140,13 @@ def glob(pattern: Pattern) -> str:
     return "*".join("".join(f"[{char}]" if char in "*?[" else char for char in part) for part in pattern.parts)
 
 
-def candidates(name: str, test: Test, split: Tokenizer) -> Expression:
-    """What the index must hold for an event that passes: the tokens of the key, and those of the value."""
-    keys = (index.term(source) for _, source in split.spans(splits(name)[0][0]))
+def candidates(name: str, test: Test, split: Tokenizer, common: Callable[[str], bool]) -> Expression:
+    """What the index must hold for an event that passes: the tokens of the key, and those of the value.
+
+    A token of the key that most events have anyway (`common`) would only cost: the index would name every row,
+    and each would be fetched on its own.
+    """
+    keys = (index.term(source) for _, source in split.spans(splits(name)[0][0]) if not common(source))
     return index.all_of((*keys, _value_candidates(test, split)))
 
 

@@ -2,8 +2,8 @@
 
 regex_matches(regex, text)      a part of the text matches (RE2: linear in the text, whatever the regex)
 json_regex_matches(regex, json) a part of a string within the JSON matches
-text_has(matcher, text, …)      one of the texts contains the words
-json_has(matcher, json, …)      a key or value of one of the JSON texts does
+text_has(matcher, text)         the text contains the words
+json_has(matcher, json)         a key or value of the JSON does
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import apsw
 
-from monitoring.pipeline.query.tokens import Tokenizer, json_texts, matcher, plain_texts
+from monitoring.pipeline.query.tokens import Tokenizer, json_texts, matcher
+from monitoring.pipeline.store.rows import plain
 
 __all__ = ["regex_matches", "register"]
 
@@ -23,13 +24,12 @@ def register(connection: apsw.Connection) -> Tokenizer:
     """Make the functions known to this connection; its tokenizer."""
     split = Tokenizer(connection)
 
-    def text_has(key: str, *texts: str) -> bool:
-        wanted = matcher(key)
-        return any(wanted.within(text, split) for text in plain_texts(texts))
+    def text_has(key: str, text: str) -> bool:
+        return matcher(key).within(plain(text), split)
 
-    def json_has(key: str, *texts: str) -> bool:
+    def json_has(key: str, text: str) -> bool:
         wanted = matcher(key)
-        return any(wanted.within(text, split) for text in json_texts(texts))
+        return any(wanted.within(leaf, split) for leaf in json_texts(text))
 
     functions: dict[str, Callable[..., Any]] = {
         "regex_matches": regex_matches,
@@ -50,7 +50,7 @@ def regex_matches(regex: str, text: str) -> bool:
 
 def _json_regex_matches(regex: str, text: str) -> bool:
     search = _compiled(regex).search
-    return any(search(leaf.encode("utf-8", "replace")) is not None for leaf in json_texts((text,)))
+    return any(search(leaf.encode("utf-8", "replace")) is not None for leaf in json_texts(text))
 
 
 @lru_cache(maxsize=256)

@@ -260,7 +260,7 @@ class _Merge:
             walk.place = None
             return
         if walk.compiled is None or walk.version != view.version:
-            walk.compiled, walk.version = compile_query(self._node, view.dimensions, view.split), view.version
+            walk.compiled, walk.version = compile_query(self._node, view), view.version
         if walk.compiled.empty:
             walk.place = None
             return

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -40,14 +40,32 @@ from monitoring.pipeline.query.ast import (
 )
 from monitoring.pipeline.query.clause import FALSE, TRUE, Clause, all_of, any_of, negated, one_of
 from monitoring.pipeline.query.functions import regex_matches
+from monitoring.pipeline.query.hints import guarded_regex, guarded_words
 from monitoring.pipeline.query.index import EVERYTHING, NOTHING, Expression
 from monitoring.pipeline.query.tokens import Matcher, Token, Tokenizer
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT
 
-__all__ = ["COLUMNS", "Compiled", "Dimensions", "Span", "Statement", "compile_query", "select_boundary", "select_rows"]
+__all__ = ["COLUMNS", "Compiled", "Segment", "Span", "Statement", "compile_query", "select_boundary", "select_rows"]
 
-Dimensions = Mapping[str, Mapping[str, int]]
-"""The numbers of a segment's repeated strings, by kind and value."""
+
+class Segment(Protocol):
+    """What is asked of a segment; `View` is one."""
+
+    @property
+    def dimensions(self) -> Mapping[str, Mapping[str, int]]:
+        """The numbers of its repeated strings, by kind and value."""
+        ...
+
+    @property
+    def split(self) -> Tokenizer:
+        """The tokenizer of its index."""
+        ...
+
+    @property
+    def common(self) -> Callable[[str], bool]:
+        """Whether most of its events hold this token."""
+        ...
+
 
 _INDEXED_DIMENSIONS = {"service": "s", "host": "h"}
 _MOST_TERMS = 64
@@ -88,17 +106,18 @@ class Statement(NamedTuple):
     values: tuple[object, ...]
 
 
-def compile_query(node: Node, dimensions: Dimensions, split: Tokenizer) -> Compiled:
-    """The query for a segment with these dimensions; `split` is the index's tokenizer."""
-    part = _Compiler(dimensions, split).part(node)
+def compile_query(node: Node, segment: Segment) -> Compiled:
+    """The query for this segment."""
+    part = _Compiler(segment).part(node)
     empty = part.expression == NOTHING or FALSE in (part.residual, part.full)
     return Compiled(None if empty else index.render(part.expression), part.residual, empty)
 
 
 class _Compiler:
-    def __init__(self, dimensions: Dimensions, split: Tokenizer) -> None:
-        self._dimensions = dimensions
-        self._split = split
+    def __init__(self, segment: Segment) -> None:
+        self._dimensions = segment.dimensions
+        self._split = segment.split
+        self._common = segment.common
 
     def part(self, node: Node) -> _Part:
         if isinstance(node, And):
@@ -122,11 +141,10 @@ class _Compiler:
         """Anywhere in the texts that were indexed."""
         wanted = Matcher.of(pattern, self._split)
         loggers = self._numbers("logger", lambda value: wanted.within(value, self._split))
-        key = wanted.key()
         full = any_of((
-            Clause("text_has(?, log.message, log.trace_id, log.span_id, log.request_id)", (key,)),
-            Clause("json_has(?, log.exception, log.attributes)", (key,)),
             one_of("log.logger", loggers),
+            *(guarded_words(wanted, f"log.{name}", json=False) for name in ("message", *fields.IDS)),
+            *(guarded_words(wanted, f"log.{name}", json=True) for name in ("attributes", "exception")),
         ))  # fmt: skip
         expression, exact = _tokens(wanted.tokens)
         return _Part(expression, TRUE if exact else full, full)
@@ -142,7 +160,9 @@ class _Compiler:
         if name in fields.TEXTS:
             return self._text(name, test)
         full = attributes.condition(name, test)
-        return _Part(attributes.candidates(name, test, self._split), full, full) if full != FALSE else _NONE
+        return (
+            _Part(attributes.candidates(name, test, self._split, self._common), full, full) if full != FALSE else _NONE
+        )
 
     def _numbers(self, kind: str, fits: Callable[[str], bool]) -> list[int]:
         return [number for value, number in self._dimensions.get(kind, {}).items() if fits(value)]
@@ -185,14 +205,13 @@ class _Compiler:
     def _text(self, name: str, test: Test) -> _Part:
         column = f"log.{name}"
         if not isinstance(test, Is):
-            condition = _matches(column, test, "json_regex_matches" if name == "exception" else "regex_matches")
+            condition = _matches(column, test, json=name == "exception")
             return _Part(EVERYTHING, condition, condition)
         wanted = Matcher.of(test.pattern, self._split)
         if test.pattern.literal == "":
             condition = Clause(f"({column} = '')")
         else:
-            function = "json_has" if name == "exception" else "text_has"
-            condition = Clause(f"{function}(?, {column})", (wanted.key(),))
+            condition = guarded_words(wanted, column, json=name == "exception")
         return _Part(_tokens(wanted.tokens)[0], condition, condition)
 
 
@@ -248,12 +267,12 @@ def _fitting(test: Test) -> Callable[[str], bool]:
     return whole.fits
 
 
-def _matches(column: str, test: Test, function: str = "regex_matches") -> Clause:
+def _matches(column: str, test: Test, *, json: bool = False) -> Clause:
     if isinstance(test, Exists):
         return Clause(f"({column} <> '')")
     if not isinstance(test, Matches):
         raise TypeError(f"{column} has no order: {test}")  # the parser refuses it
-    return Clause(f"{function}(?, {column})", (test.regex,))
+    return Clause(f"json_regex_matches(?, {column})", (test.regex,)) if json else guarded_regex(test.regex, column)
 
 
 COLUMNS = (

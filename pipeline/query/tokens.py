@@ -18,17 +18,19 @@ import orjson
 from monitoring.pipeline.query.ast import Pattern
 from monitoring.pipeline.store.rows import TOKEN_MARK, leaves, plain
 
-__all__ = ["Matcher", "Token", "Tokenizer", "json_texts", "matcher", "plain_texts"]
+__all__ = ["Matcher", "Token", "Tokenizer", "json_texts", "matcher"]
 
 _STAR = "\U0010fffd"
 """Stands for a wildcard while a pattern is split: the last private-use character, a letter to unicode61."""
 
-_UNSPLITTABLE = re.compile(
+_SCRIPTS = (
     "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff"
     "\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
 )
 """Scripts that put no blanks between words, where a token is a sentence: Thai, Lao, Tibetan, Burmese, Khmer,
 Chinese, Japanese, and Korean, whose words carry their particles."""
+_UNSPLITTABLE = re.compile(_SCRIPTS)
+_UNSPLITTABLE_ALL = re.compile(_SCRIPTS + "+")
 
 
 class Tokenizer:
@@ -110,6 +112,16 @@ class Matcher:
         """The matcher as text, for an SQL parameter; `matcher` reads it."""
         return orjson.dumps([[list(token.parts) for token in self.tokens], self.literal]).decode()
 
+    def needle(self) -> str:
+        """Text that stands in every text that contains it, but for case and diacritics; "" if none is known.
+
+        It is ASCII, or of a script that knows neither case nor diacritics.
+        """
+        if not self.tokens:
+            return self.literal
+        parts = (part for token in self.tokens for part in token.parts)
+        return max((part for part in parts if part.isascii() or _UNSPLITTABLE_ALL.fullmatch(part)), key=len, default="")
+
     def within(self, text: str, split: Tokenizer) -> bool:
         """Whether a text contains it."""
         if not self.tokens:
@@ -162,19 +174,14 @@ def matcher(key: str) -> Matcher:
     return Matcher(tuple(Token(tuple(parts), "") for parts in tokens), literal)
 
 
-def plain_texts(values: Sequence[str]) -> Iterator[str]:
-    """The texts to search in columns of plain text, as they were indexed."""
-    return (plain(value) for value in values if value)
-
-
-def json_texts(values: Sequence[str]) -> Iterator[str]:
-    """The texts to search in columns of JSON: every key and every value is one. What is no JSON is one text."""
-    for value in values:
-        if value:
-            try:
-                decoded = orjson.loads(value)
-            except orjson.JSONDecodeError:
-                yield plain(value)
-                continue
-            for leaf in leaves(decoded):
-                yield leaf.replace(TOKEN_MARK, "")
+def json_texts(text: str) -> Iterator[str]:
+    """The texts to search in a column of JSON: every key and every value is one. What is no JSON is one text."""
+    if not text:
+        return
+    try:
+        decoded = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        yield plain(text)
+        return
+    for leaf in leaves(decoded):
+        yield leaf.replace(TOKEN_MARK, "")

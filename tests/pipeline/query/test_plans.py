@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[View]:
 
 
 def compiled(view: View, query: str) -> Compiled:
-    return compile_query(parse(query), view.dimensions, view.split)
+    return compile_query(parse(query), view)
 
 
 def plan(view: View, text: str, values: tuple[object, ...]) -> list[str]:
@@ -119,6 +120,20 @@ def test_what_no_event_of_the_segment_can_match_is_not_even_asked(view: View, qu
 def test_what_all_events_of_the_segment_match_costs_nothing(view: View) -> None:
     found = compiled(view, "service:/./ -service:absent level:*")
     assert (found.match, found.verified, found.empty) == (None, False, False)
+
+
+def test_a_key_that_most_events_have_is_not_looked_up_in_the_index(tmp_path: Path) -> None:
+    with LogStore(tmp_path) as store:
+        store.add([event(number, attributes=f'{{"n":{number},"rare":1}}' if number < 40 else f'{{"n":{number}}}')
+                   for number in range(600)])  # fmt: skip
+        with store.reader.view(store.catalog.segments("logs")[0].path, Deadline(60)) as view:
+            assert compiled(view, "n:>500").match is None
+            assert compiled(view, "rare:>0").match == '"rare"'
+            assert compiled(view, "n:7").match == '("7" OR ("7" AND "0"))'
+        assert len(store.found("n:>=500")) == 100
+        assert len(store.found("rare:>0")) == 40
+        assert len(store.found("n:7")) == 1
+        assert len(store.found("-has:rare n:<50")) == 10
 
 
 HOSTILE = [
