@@ -13,6 +13,7 @@ from gunicorn.workers import gthread  # loaded here, before the fork, so that it
 
 from monitoring.api.app import create_app
 from monitoring.pipeline.process import die_with_parent, prepare
+from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["serve"]
@@ -58,7 +59,8 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """The application, made before the fork."""
+        """The application, made before the fork; the search grammar with it, or the first query takes half a second."""
+        parse("*")
         return create_app(self._settings)
 
 
