@@ -37,7 +37,7 @@ def hit(name: str) -> None:
 
 
 def poison(texts: Iterable[str]) -> None:
-    """Die if a text contains what the file `poison` says, every time: a stand-in for an event that crashes a library."""
+    """Die if a text contains what the file `poison` says, every time: stands for an event that crashes a library."""
     if _directory is None:
         return
     try:
