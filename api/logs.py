@@ -30,9 +30,7 @@ def search(call: Call) -> Answer:
         raise Problem(400, "not an order", field="order", fix="newest or oldest")
     complete = _complete_through(runtime)  # before the search: what arrives meanwhile only makes it truer
     try:
-        page = searching.search(
-            runtime.catalog,
-            runtime.reader,
+        page = runtime.store.search(
             params.get("query", ""),
             _moment(call, "start", EARLIEST),
             _moment(call, "end", LATEST),
@@ -58,7 +56,7 @@ def search(call: Call) -> Answer:
 
 def one(call: Call, event_id: str) -> Answer:
     """One event by its id."""
-    found = searching.event(call.runtime.catalog, call.runtime.reader, event_id, deadline=_deadline(call.runtime))
+    found = call.runtime.store.event(event_id, deadline=_deadline(call.runtime))
     if found is None:
         raise Problem(404, "there is no such event (any more)", field="id", fix="take the id from a search")
     return found

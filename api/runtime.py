@@ -23,10 +23,11 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
 
@@ -138,12 +139,17 @@ class Runtime:
         return self._once("publisher", self._make_publisher)
 
     @property
-    def catalog(self) -> Catalog:
-        """This thread's catalog. Raises StoreCorrupt where the data directory has none."""
-        found: Catalog | None = getattr(self._local, "catalog", None)
+    def store(self) -> SqliteStore:
+        """This thread's log store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteStore | None = getattr(self._local, "store", None)
         if found is None:
-            found = self._local.catalog = Catalog(self.settings.data / CATALOG_FILE)
+            found = self._local.store = open_store(self.settings, reader=self.reader)
         return found
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog of this thread's store."""
+        return self.store.catalog
 
     def close(self) -> None:
         """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""

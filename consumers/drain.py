@@ -24,14 +24,15 @@ from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
 from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.batch import Batch
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.interface import LogStore, Writer
 from monitoring.pipeline.store.lease import RENEW_SECONDS, Holder, LeaseBlocked
-from monitoring.pipeline.store.partition import Limits, Partition, acquire
+from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["Drain", "run"]
 
 _log = logging.getLogger("monitoring.drain")
 
+SIGNAL = "logs"
 BALANCE_SECONDS = 1.0
 """How often a drain says that it lives and compares what it holds with its fair share."""
 REWIND_SECONDS = 10.0
@@ -77,7 +78,7 @@ def _go_on(drain: Drain) -> None:
 class Held:
     """A partition in hand. `cursor` is "0-0" but for a while after entries had to wait."""
 
-    partition: Partition
+    partition: Writer
     cursor: str = "0-0"
     rewind_at: float = 0.0
     cautious: int = 0
@@ -86,22 +87,15 @@ class Held:
 
 
 class Drain:
-    """Holds its fair share of the partitions of a signal and drains them. Not shared between threads or forks."""
+    """Holds its fair share of the log partitions and drains them. Not shared between threads or forks."""
 
-    def __init__(self, chosen: Settings, *, signal: str = "logs", me: Holder | None = None) -> None:
-        self.signal = signal
+    def __init__(self, chosen: Settings, *, me: Holder | None = None) -> None:
         self.streams = Streams(connect(chosen.text("bus_url")))
-        self._catalog = Catalog(chosen.data / CATALOG_FILE)
+        self._store: LogStore = open_store(chosen)
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
         self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
         self._batch_events = chosen.whole("batch_events")
-        self._limits = Limits(
-            segment_events=chosen.whole("segment_events"),
-            segment_bytes=chosen.whole("segment_bytes"),
-            segment_age_seconds=chosen.number("segment_age"),
-            disk_reserve_bytes=chosen.whole("disk_reserve"),
-        )
         self._held: dict[str, Held] = {}
         self._count = 16
         self._balanced_at = float("-inf")
@@ -150,8 +144,8 @@ class Drain:
             except (Fenced, StoreFull) as error:
                 _log.warning("partition %d: %s", held.partition.number, error)
         self._held.clear()
-        self._catalog.leave(self._me)
-        self._catalog.close()
+        self._store.leave(self._me)
+        self._store.close()
         self.streams.client.close()
 
     def abandon(self) -> None:
@@ -159,7 +153,7 @@ class Drain:
         for held in self._held.values():
             held.partition.abandon()
         self._held.clear()
-        self._catalog.close()
+        self._store.close()
         self.streams.client.close()
 
     # ------------------------------------------------------------------ which partitions
@@ -169,21 +163,21 @@ class Drain:
         if now - self._balanced_at < BALANCE_SECONDS:
             return
         self._balanced_at = now
-        drains = self._catalog.attend(self._me)
-        numbers = self._catalog.partitions(self.signal)
+        drains = self._store.attend(self._me)
+        numbers = self._store.partitions()
         fair = math.ceil(len(numbers) / max(1, drains))
         while len(self._held) > fair:
             _, held = self._held.popitem()
             held.partition.release()
             _log.info("released partition %d: %d drains share %d", held.partition.number, drains, len(numbers))
         for number in numbers:
-            key = stream_key(self.signal, number)
+            key = stream_key(SIGNAL, number)
             if len(self._held) < fair and key not in self._held:
                 self._acquire(key, number)
 
     def _acquire(self, key: str, number: int) -> None:
         try:
-            partition = acquire(self._catalog, self.signal, number, self._limits, me=self._me)
+            partition = self._store.acquire(number, self._me)
         except LeaseBlocked as error:
             self._say_trouble(error)
             return
@@ -238,7 +232,7 @@ class Drain:
     def _settle(self, held: Held, batch: Batch) -> None:
         held.unpublished.update(batch.lows)
         failpoint.hit("drain.settle")
-        self.streams.settle(self.signal, held.partition.number, batch.settled, held.unpublished)
+        self.streams.settle(SIGNAL, held.partition.number, batch.settled, held.unpublished)
         held.unpublished.clear()
 
     def _look_ahead(self, held: Held, entries: list[Entry], batch: Batch) -> None:

@@ -8,7 +8,7 @@ committed at once, each together with what is still to do, so that this too lose
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -17,12 +17,10 @@ from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.errors import FrameCorrupt
 from monitoring.pipeline.events.event import COLUMNS
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.interface import Writer
 from monitoring.pipeline.store.rows import Rows, rows_of
 from monitoring.pipeline.store.segment import DeadLetter
 from monitoring.pipeline.store.suspects import Suspect
-
-if TYPE_CHECKING:  # the reading half of the interface would cost a drain 3 MB
-    from monitoring.pipeline.store.interface import Writer
 
 __all__ = ["ATTEMPTS", "GIVE_UP", "before_suspects", "write_alone"]
 

@@ -89,6 +89,10 @@ class Writer(Protocol):
         """Close what is large or old enough, so that retention has whole files; whether it did."""
         ...
 
+    def roll_over(self) -> None:
+        """Do so now."""
+        ...
+
     def release(self) -> None:
         """Give the lease back cleanly."""
         ...

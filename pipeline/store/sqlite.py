@@ -9,6 +9,7 @@ from typing import Any
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.query import search
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.dead_letters import Letter
@@ -18,15 +19,30 @@ from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.verify import Report, verify
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "open_store"]
+
+
+def open_store(chosen: Settings, *, reader: Reader | None = None) -> SqliteStore:
+    """The log store of these settings. Raises StoreCorrupt where the data directory has none."""
+    limits = Limits(
+        segment_events=chosen.whole("segment_events"),
+        segment_bytes=chosen.whole("segment_bytes"),
+        segment_age_seconds=chosen.number("segment_age"),
+        disk_reserve_bytes=chosen.whole("disk_reserve"),
+    )
+    return SqliteStore(chosen.data, limits, reader=reader)
 
 
 class SqliteStore:
-    """All that a data directory holds of the logs. The catalog must exist (`Catalog.create_or_open`)."""
+    """All that a data directory holds of the logs. The catalog must exist (`Catalog.create_or_open`).
 
-    def __init__(self, data: Path, limits: Limits, *, now_ns: NowNs = wall_ns) -> None:
+    Not for several threads, but a `reader` that is given may serve the stores of many; who gave it closes it.
+    """
+
+    def __init__(self, data: Path, limits: Limits, *, reader: Reader | None = None, now_ns: NowNs = wall_ns) -> None:
         self.catalog = Catalog(data / CATALOG_FILE)
-        self.reader = Reader()
+        self.reader = reader or Reader()
+        self._owns_reader = reader is None
         self._limits, self._now_ns = limits, now_ns
 
     def partitions(self) -> list[int]:
@@ -85,5 +101,6 @@ class SqliteStore:
 
     def close(self) -> None:
         """See LogStore."""
-        self.reader.close()
+        if self._owns_reader:
+            self.reader.close()
         self.catalog.close()

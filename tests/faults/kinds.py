@@ -162,12 +162,12 @@ def _stop_inside(product: Product, chance: random.Random) -> None:
 
 
 def _fill(product: Product, directory: Path, seconds: float) -> None:
-    """Shrink the file system to what is used and a little, for so long."""
-    product.resize(directory, shutil.disk_usage(directory).used + 65_536)
+    """Have no space for so long."""
+    product.fill(directory)
     try:
         time.sleep(seconds)
     finally:
-        product.resize(directory, None)
+        product.empty(directory)
 
 
 def _fill_store(product: Product, chance: random.Random) -> None:

@@ -27,7 +27,7 @@ def main() -> None:
     """Emit at the rate until standard input ends."""
     name, seed, partition, rate, journals, spool = sys.argv[1:]
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    threading.Thread(target=_until_told, args=(stop,), daemon=True).start()
     publisher = Publisher(
         lambda: StreamTransport(connect(os.environ["MONITORING_BUS_URL"], timeout_seconds=2.0), stream_length=20_000),
         service=name,
@@ -49,6 +49,11 @@ def main() -> None:
     publisher.close()
     journal.conclude(counters.emitted, counters.dropped)
     journal.close()
+
+
+def _until_told(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
 
 
 def _batch(publisher: Publisher, journal: Journal, seed: int, name: str, count: int) -> bool:

@@ -253,10 +253,20 @@ class Product:
                 process.wait()
         self.bus.close()
 
-    def resize(self, directory: Path, size_bytes: int | None) -> None:
-        """Give a file system of ours this size; None for its usual one."""
-        size = str(size_bytes) if size_bytes is not None else _SIZE
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(directory)], check=True)
+    def fill(self, directory: Path) -> None:
+        """Leave 64 kB on a file system of ours, by making it as small as what is on it."""
+        for _ in range(50):
+            size = shutil.disk_usage(directory).used + 65_536
+            done = subprocess.run(
+                ["mount", "-o", f"remount,size={size}", str(directory)], capture_output=True, check=False
+            )
+            if done.returncode == 0:
+                return
+        raise RuntimeError(f"{directory} grows faster than it can be filled")  # meanwhile more was written than is left
+
+    def empty(self, directory: Path) -> None:
+        """Give it its size back."""
+        subprocess.run(["mount", "-o", f"remount,size={_SIZE}", str(directory)], check=True)
 
     def unmount(self) -> None:
         """Give the memory of the small file systems back; what is in them is gone."""
