@@ -1,0 +1,165 @@
+"""`monitoring logs`: search, and follow, on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import orjson
+
+from monitoring.cli.follow import Follower
+from monitoring.cli.lines import event_lines
+from monitoring.cli.sources import Found, Source, open_source
+from monitoring.pipeline import settings
+from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
+from monitoring.pipeline.query.parse import parse
+from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
+from monitoring.pipeline.query.search import Order
+
+__all__ = ["logs"]
+
+POLL_SECONDS = 0.5
+"""Between two looks of --follow: with the second that an event may take, still a live view."""
+PAGE = 1000
+_BEHIND_NS = 5_000_000_000
+"""A store that lags further behind than this is worth a word."""
+
+
+def _moment(context: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A time of the command line, nanoseconds since 1970."""
+    try:
+        return None if value is None else moment(value, wall_ns())
+    except QuerySyntaxError as error:
+        raise click.BadParameter(f"{value!r} is no time: write one {error.hint}", context, param) from None
+
+
+# `-healthcheck` is part of a query, so the command has no short options.
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@click.argument("query", nargs=-1)
+@click.option(
+    "--since", metavar="TIME", callback=_moment, default="1h", show_default=True, help="From here: 15m, 2026-05-01."
+)
+@click.option("--until", metavar="TIME", callback=_moment, help="Up to here, exclusive.  [default: whatever is there]")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Events at most.")
+@click.option("--newest-first/--oldest-first", default=True, help="Which come first, and are kept.  [default: newest]")
+@click.option("--json", "as_json", is_flag=True, help="For programs: an event a line, as JSON.")
+@click.option("--follow", is_flag=True, help="The newest, oldest first, and then what arrives, until Ctrl-C.")
+def logs(
+    query: tuple[str, ...], since: int, until: int | None, limit: int, newest_first: bool, as_json: bool, follow: bool
+) -> None:
+    """Search the logs.
+
+    \b
+    Examples:
+        monitoring logs timeout
+        monitoring logs '"connection refused" level:>=warning' --since 2d
+        monitoring logs 'service:api duration_ms:>500 -healthcheck' --json
+        monitoring logs level:error --follow
+
+    Words and phrases are looked for anywhere in an event; field:value in one field.
+    """
+    text = " ".join(query)
+    _check(query, text, until is not None and follow)
+    write = _json_line if as_json else event_lines
+    with open_source(settings.load()) as source:
+        if follow:
+            _follow(source, text, since, limit, write)
+            return
+        end = LATEST if until is None else until
+        shown = 0
+        for page in _pages(source, text, since, end, "newest" if newest_first else "oldest", limit):
+            for event in page.events:
+                click.echo(write(event))
+            shown += len(page.events)
+            _say_partial(page.partial)
+        if not shown:
+            _say_empty(text, since, until)
+        _say_behind(source, end)
+
+
+def _check(query: tuple[str, ...], text: str, until_with_follow: bool) -> None:
+    """End here, and say why, where this cannot be run."""
+    for word in query:
+        if word.startswith("--"):
+            raise click.UsageError(f"no option {word}; to search for such a word, put it in double quotes")
+    if until_with_follow:
+        raise click.UsageError("--follow has no end: leave --until out")
+    try:
+        parse(text)
+    except QuerySyntaxError as error:
+        click.echo(f"monitoring: {error}", err=True)
+        click.echo(_pointed(text, error.column), err=True)
+        raise click.exceptions.Exit(2) from None
+
+
+def _pointed(text: str, column: int) -> str:
+    """The query with a caret below the column; of a long one, the part around it."""
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    start = max(0, column - 60)
+    before, window = shown[start : column - 1], shown[start : start + 100]
+    width = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in before)
+    return f"  {window}\n  {' ' * width}^"
+
+
+def _pages(source: Source, query: str, start: int, end: int, order: Order, limit: int) -> Iterator[Found]:
+    cursor = None
+    while limit > 0:
+        page = source.page(query, start, end, order=order, limit=min(limit, PAGE), cursor=cursor)
+        yield page
+        limit -= len(page.events)
+        cursor = page.next_cursor
+        if cursor is None or page.partial not in (None, "size"):
+            return
+
+
+def _follow(source: Source, query: str, start: int, limit: int, write: Callable[[dict[str, Any]], str]) -> None:
+    follower = Follower(source, query, wall_ns)
+    away = False
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end following
+        events = follower.begin(start, limit)
+        while True:
+            for event in events:
+                click.echo(write(event))
+            time.sleep(POLL_SECONDS)
+            try:
+                events, away = follower.look(), False
+            except RetryableError as error:
+                if not away:
+                    _say(f"{error}; trying again")
+                events, away = [], True
+
+
+def _json_line(event: dict[str, Any]) -> str:
+    return orjson.dumps(event).decode()
+
+
+def _say_partial(reason: str | None) -> None:
+    if reason == "time":
+        _say("the time limit cut the search short: narrow the query or the range, or raise MONITORING_QUERY_TIMEOUT")
+    elif reason not in (None, "size"):
+        _say(f"not all could be read: {reason}")
+
+
+def _say_empty(query: str, start: int, until: int | None) -> None:
+    what = f"no event matches {query}" if query.strip() not in ("", "*") else "no event"
+    to = "now" if until is None else _brief(until)
+    _say(f"{what} from {_brief(start)} to {to}; --since 7d looks further back")
+
+
+def _say_behind(source: Source, end: int) -> None:
+    complete = source.complete_through()
+    if complete is not None and complete < min(end, wall_ns() - _BEHIND_NS):
+        _say(f"what was sent after {_brief(complete)} may still be on its way; `monitoring status` shows the lag")
+
+
+def _brief(timestamp: int) -> str:
+    return format_ns(max(0, timestamp))[:19] + "Z"
+
+
+def _say(text: str) -> None:
+    click.echo(click.style(text, dim=True), err=True)
