@@ -129,11 +129,10 @@ def split_trace(lines: list[str]) -> int:
     return len(lines)
 
 
-def own_message(lines: list[str]) -> str:
+def own_message(lines: list[str], kind: Kind) -> str:
     """What to call an event that is nothing but a trace: Python says it in the last line, the others in the first."""
-    if not lines[0].startswith(_PYTHON_START):
-        return lines[0]
-    for line in reversed(lines):
-        if line.strip() and line[0] not in " \t":
-            return line
-    return lines[0]
+    if kind.startswith("python"):
+        for line in reversed(lines):
+            if line.strip() and line[0] not in " \t":
+                return line
+    return lines[0].strip()

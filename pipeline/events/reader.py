@@ -16,7 +16,7 @@ import orjson
 
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.formats.format import Format, Piece, with_attributes
-from monitoring.pipeline.events.formats.known import others, parse_json, text_of
+from monitoring.pipeline.events.formats.known import BOM, others, parse_json, text_of
 from monitoring.pipeline.events.formats.text import parse_plain
 from monitoring.pipeline.events.lenient import (
     MAX_RAW_BYTES,
@@ -41,14 +41,15 @@ from monitoring.pipeline.events.multiline import (
 __all__ = ["MAX_OPEN", "MAX_OPEN_BYTES", "Boundary", "Reader"]
 
 _TOO_LONG = f"longer than {MAX_EVENT_BYTES} bytes"
-_PARTS = " parts"
+_JSON = ("json", "journald")
+_PARTS, _FOREIGN = " parts", " foreign"
 
 _WARNING, _ERROR, _FATAL = 13, 17, 21
 _LARGE = MAX_EVENT_BYTES // 8
 """An event of less text than this cannot exceed any bound, whatever has to be escaped."""
 MAX_OPEN = 64
 MAX_OPEN_BYTES = MAX_EVENT_BYTES + MAX_GROUP_BYTES
-"""Groups of lines, and their bytes, that may wait for a line in parts that began before them."""
+"""Groups of lines, and their bytes, that may wait for others that began before them and go on behind them."""
 
 
 class Boundary(NamedTuple):
@@ -61,9 +62,10 @@ class Boundary(NamedTuple):
 class _Group:
     """Lines that become one event, or one line that still comes in parts.
 
-    `event` is that of the first line; it is None where that is `broken` (the reason), the first of a trace
-    (`own`) or of an object written over several lines (`pretty`). `trace_at` is the index in `lines` at
-    which a trace begins. `blanks` counts empty lines that belong only if another line follows.
+    `line` and `end` are the numbers of its first line and its last. `event` is that of the first line; it is
+    None where that is `broken` (the reason), the first of a trace (`own`) or of an object written over several
+    lines (`pretty`). `trace_at` is the index in `lines` at which a trace begins. `blanks` counts empty lines
+    that belong only if another line follows. `void`: its line became part of another group.
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class _Group:
         "blanks",
         "broken",
         "done",
+        "end",
         "event",
         "kind",
         "line",
@@ -88,7 +91,7 @@ class _Group:
     )
 
     def __init__(self, stream: str, offset: int, line: int) -> None:
-        self.stream, self.offset, self.line = stream, offset, line
+        self.stream, self.offset, self.line, self.end = stream, offset, line, line
         self.event: Event | None = None
         self.broken = ""
         self.raw = b""
@@ -137,8 +140,10 @@ class Reader:
         self._next = boundary
         self._open: deque[_Group] = deque()
         self._streams: dict[str, _Group] = {}
+        self._current = boundary.line
         self._inner = file_format.inner or file_format
-        self._others = others(self._inner)
+        self._others = () if strict else others(self._inner)
+        self._takes_json = not strict or self._inner.name in _JSON
 
     @property
     def boundary(self) -> Boundary:
@@ -159,20 +164,19 @@ class Reader:
         for line in lines:
             if unwrap is not None:
                 self._wrapped(line, offset, number)
-            elif line[:1] == b"{" and not self._open:
+            elif line[:1] == b"{" and self._takes_json and not self._open:
                 self._json_line(line, offset, number)
             else:
                 self._line(line, offset, number)
             offset += len(line) + 1
             number += 1
             self._next = Boundary(offset, number)
-            if len(self._open) > 1:
-                self._bound_open()
+            if len(self._open) > 1 and self._too_much_open():
+                self.flush()
 
-    def _bound_open(self) -> None:
-        """What waits for a line in parts that began before it must not grow for ever."""
-        while len(self._open) > MAX_OPEN or sum(group.size for group in self._open) > MAX_OPEN_BYTES:
-            self._finish(self._open[0])
+    def _too_much_open(self) -> bool:
+        """Whether too much waits for a line in parts that began before it, or for a stream that never pauses."""
+        return len(self._open) > MAX_OPEN or sum(group.size for group in self._open) > MAX_OPEN_BYTES
 
     def feed_last(self, line: bytes) -> None:
         """Take the last line of a file, which has no newline."""
@@ -187,8 +191,12 @@ class Reader:
 
     def flush(self) -> None:
         """Nothing more belongs to the lines so far: make events of them."""
-        while self._open:
-            self._finish(self._open[0])
+        for group in list(self._open):
+            if group.parts is not None:
+                self._end_parts(group)
+        for group in list(self._open):
+            if not group.done:
+                self._done(group)
 
     def take(self) -> tuple[list[Event], list[Rejected]]:
         """What is ready, which is forgotten here."""
@@ -203,7 +211,9 @@ class Reader:
         piece = self.format.unwrap(line.removesuffix(b"\r"), self.defaults)
         if piece is None:
             if self._strict and line.strip():
-                self._reject(f"not a line of {self.format.name}", line, number)
+                foreign = self._begin(_FOREIGN, offset, number)
+                foreign.broken, foreign.raw = f"not a line of {self.format.name}", line
+                self._done(foreign)
             else:
                 self._line(line, offset, number)
             return
@@ -215,6 +225,7 @@ class Reader:
             parts = self._begin(_parts_of(piece.stream), offset, number)
             parts.parts = bytearray()
             parts.timestamp, parts.attributes = piece.timestamp, piece.attributes
+        self._current = parts.end = number
         parts.size += len(piece.line)
         if parts.parts is not None and parts.size <= MAX_EVENT_BYTES:
             parts.parts += piece.line
@@ -252,6 +263,8 @@ class Reader:
         """Add a line to the group it belongs to, or begin one. `placeholder` kept its place while it came in parts."""
         stream = piece.stream if piece is not None else ""
         group = self._streams.get(stream)
+        if number == 1:
+            line = line.removeprefix(BOM)
         text = text_of(line.strip(b"\x00\r") if b"\x00" in line else line.rstrip(b"\r"))  # a crash leaves NULs
         event = None
         if not text or text.isspace():
@@ -263,6 +276,7 @@ class Reader:
         if group is not None:
             belongs, event = self._belongs(group, text, len(line))
             if belongs:
+                group.end = self._current if placeholder is not None else number
                 self._discard(placeholder)
                 if group.done:
                     self._done(group)
@@ -296,7 +310,7 @@ class Reader:
         group.kind = begins_trace(text)
         if group.kind or shows_trace(text):
             group.own, group.trace_at = True, 0
-            group.kind = group.kind or "other"
+            group.kind = group.kind or follows("", text, after_blank=False).kind
             group.lines.append(text)
             if self._strict and self._inner.joins == "nothing":
                 group.broken = f"not a line of {self._inner.name}"
@@ -331,7 +345,7 @@ class Reader:
                     group.trace_at = len(group.lines) + group.blanks
             elif self._inner.joins == "anything":
                 event = self._known(text)
-                if event is not None or (text[0] == "{" and text[-1] == "}"):
+                if event is not None or (self._takes_json and text[0] == "{" and text[-1] == "}"):
                     return False, event
                 belongs = True
         if belongs:
@@ -370,7 +384,7 @@ class Reader:
 
     def _parse(self, line: bytes, text: str) -> tuple[Event, bool]:
         """The event of a first line, and whether nothing can follow it. Raises NotAnEvent."""
-        event = self._parse_json(line) if text[0] == "{" else None
+        event = self._parse_json(line) if text[0] == "{" and self._takes_json else None
         if event is not None:
             return event, True
         event = self._inner.parse(text, self.defaults)
@@ -386,26 +400,33 @@ class Reader:
         try:
             return parse_json(line.strip(b"\x00\r"), self.defaults)
         except NotAnEvent:
-            if self._inner.name in ("json", "journald"):
+            if self._inner.name in _JSON:
                 raise
             return None  # text that happens to start with a brace
 
     # --- finishing -------------------------------------------------------------------------------------
 
     def _done(self, group: _Group) -> None:
-        """Nothing more belongs to the group; emit it when all before it are done."""
+        """Nothing more belongs to the group; emit what is complete.
+
+        That is the groups before a line which none of them reaches over, so that this line is a boundary.
+        """
         group.done = True
         if self._streams.get(group.stream) is group:
             del self._streams[group.stream]
-        while self._open and self._open[0].done:
+        for _ in range(self._complete()):
             self._close(self._open.popleft())
 
-    def _finish(self, group: _Group) -> None:
-        """Complete a group whatever may still come."""
-        if group.parts is not None:
-            self._end_parts(group)
-        if not group.done:
-            self._done(group)
+    def _complete(self) -> int:
+        """How many groups from the front are done, and end before the next one begins."""
+        found = end = 0
+        for index, group in enumerate(self._open):
+            if end < group.line:
+                found = index
+            if not group.done:
+                return found
+            end = max(end, group.end)
+        return len(self._open)
 
     def _close(self, group: _Group) -> None:
         if group.void:
@@ -431,13 +452,13 @@ class Reader:
             level = _FATAL if group.kind == "go" else _ERROR
             bare = parse_plain("", self.defaults)
             trace = exception_text("\n".join(group.lines))
-            return bare._replace(level=level, message=own_message(group.lines), exception=trace)
+            return bare._replace(level=level, message=own_message(group.lines, group.kind), exception=trace)
         assert group.event is not None  # noqa: S101 - a group without one is broken, pretty or its own trace
         return _with_lines(group.event, group.lines, group.trace_at)
 
     def _pretty(self, text: str) -> Event:
         """The event of a JSON object over several lines, or of text that only looked like one."""
-        event = self._parse_json(text.encode())
+        event = self._parse_json(text.encode()) if self._takes_json else None
         if event is None and self._strict:
             raise NotAnEvent(f"not a line of {self._inner.name}")
         return event or parse_plain(text, self.defaults)

@@ -27,8 +27,22 @@ from monitoring.pipeline.events.formats.text import (
 from monitoring.pipeline.events.lenient import UNSAID, Defaults, NotAnEvent, decode, read_record
 from monitoring.pipeline.events.multiline import Kind, begins_trace, follows
 
-__all__ = ["FORMATS", "NAMES", "PLAIN", "SAMPLE_LINES", "by_key", "by_name", "others", "parse_json", "sniff", "text_of"]
+__all__ = [
+    "BOM",
+    "FORMATS",
+    "NAMES",
+    "PLAIN",
+    "SAMPLE_LINES",
+    "by_key",
+    "by_name",
+    "others",
+    "parse_json",
+    "sniff",
+    "text_of",
+]
 
+BOM = b"\xef\xbb\xbf"
+"""The mark that some editors and Windows put before UTF-8."""
 SAMPLE_LINES = 200
 """Lines looked at: a banner or a burst of one kind is seldom longer than half of that."""
 _ENOUGH = 0.5
@@ -129,7 +143,7 @@ def _first_lines(lines: Sequence[bytes]) -> list[tuple[bytes, str]]:
     kind: Kind = ""
     after_blank = False
     for raw in lines:
-        line = raw.rstrip(b"\r\n")
+        line = raw.removeprefix(BOM).rstrip(b"\r\n")
         text = text_of(line)
         if not text.strip():
             after_blank = True
