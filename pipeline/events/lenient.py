@@ -22,7 +22,7 @@ from monitoring.pipeline.events.aliases import CONTAINERS, MERGED, NESTED_ROLES,
 from monitoring.pipeline.events.defaults import Defaults
 from monitoring.pipeline.events.dialects import SYSLOG_NAMES, Record, any_value, attribute_pairs, dialect_of, instant
 from monitoring.pipeline.events.event import COLUMNS, MAX_EVENT_BYTES, Event, Rejected
-from monitoring.pipeline.events.timestamps import from_number, from_text
+from monitoring.pipeline.events.timestamps import from_number, from_text, usual
 
 __all__ = [
     "MAX_DEPTH",
@@ -58,8 +58,19 @@ class NotAnEvent(ValueError):
 
 def event_from_json_line(line: bytes | Record, defaults: Defaults) -> Event:
     """The event of one JSON object, as text or already decoded. Raises NotAnEvent with the reason."""
-    record = line if type(line) is dict else decode(cast(bytes, line))
-    return complete(read_record(record, defaults), defaults.received_ns)
+    if type(line) is dict:
+        return complete(_encodable(read_record(line, defaults), line, defaults), defaults.received_ns)
+    return complete(read_record(decode(cast(bytes, line)), defaults), defaults.received_ns)
+
+
+def _encodable(event: Event, record: Record, defaults: Defaults) -> Event:
+    """The event, of a record that did not come from `decode`, without lone surrogates."""
+    try:
+        for text in event[2:]:
+            text.encode()
+    except UnicodeEncodeError:
+        return read_record(_clean(record), defaults)
+    return event
 
 
 def complete(event: Event, missing_ns: int, missing_level: int = levels.DEFAULT_LEVEL) -> Event:
@@ -187,7 +198,10 @@ def _plan(names: tuple[str, ...]) -> _Plan:
 
 
 def read_record(record: Record, defaults: Defaults) -> Event:
-    """The event of a decoded JSON object; time and level are UNSAID where it tells none. Raises NotAnEvent."""
+    """The event of a decoded JSON object; time and level are UNSAID where it tells none. Raises NotAnEvent.
+
+    The record is one of `decode`, or holds no lone surrogates.
+    """
     plan = _plan(tuple(record))
     if plan.dialect is not None:
         record = plan.dialect(record)
@@ -200,7 +214,7 @@ def read_record(record: Record, defaults: Defaults) -> Event:
             break
     try:
         return _fill(record, plan, defaults, {})
-    except (TypeError, UnicodeEncodeError):  # lone surrogates, integers beyond 64 bits, values of no JSON type
+    except TypeError:  # lone surrogates in attributes, integers beyond 64 bits, values of no JSON type
         record = _clean(record)
         return _fill(record, _plan(tuple(record)), defaults, {})
 
@@ -233,8 +247,6 @@ def _fill_texts(values: list[Any], record: Record, plan: _Plan, aside: Record) -
             if found is None:
                 return name
             value = found
-        if not value.isascii():
-            value.encode()  # raises for lone surrogates
         if len(value) > MAX_NAME_CHARS and column < _MESSAGE:
             aside[f"{COLUMNS[column]}_original"] = value
             value = value[:MAX_NAME_CHARS]
@@ -248,9 +260,12 @@ def _fill_specials(values: list[Any], record: Record, plan: _Plan, defaults: Def
     """Fill time, level and exception; the name whose value cannot, or ""."""
     name = plan.timestamp
     if name is not None:
-        found = _time_of(record[name], name, defaults)
+        value = record[name]
+        found = usual(value, defaults.zone) if type(value) is str else None
         if found is None:
-            return name
+            found = _time_of(value, name, defaults)
+            if found is None:
+                return name
         values[0] = found
         if not 0 <= found <= defaults.latest_ns:
             aside["timestamp_original"] = record[name]

@@ -16,7 +16,7 @@ import orjson
 
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.formats.format import Format, Piece, with_attributes
-from monitoring.pipeline.events.formats.known import BOM, others, parse_json, text_of
+from monitoring.pipeline.events.formats.known import BOM, others, parse_json, read_object, text_of
 from monitoring.pipeline.events.formats.text import parse_plain
 from monitoring.pipeline.events.lenient import (
     MAX_RAW_BYTES,
@@ -24,6 +24,7 @@ from monitoring.pipeline.events.lenient import (
     Defaults,
     NotAnEvent,
     complete,
+    decode,
     exception_text,
     rejected,
 )
@@ -249,13 +250,11 @@ class Reader:
     def _json_line(self, line: bytes, offset: int, number: int) -> None:
         """The short way of most lines of most files: a JSON object with nothing before it that waits."""
         try:
-            event = parse_json(line, self.defaults)
+            event = read_object(decode(line), self.defaults)
         except NotAnEvent:
-            event = None
-        if event is None:
             self._line(line, offset, number)
-        else:
-            self._emit(event, DEFAULT_LEVEL, line, number)
+            return
+        self._emit(event, DEFAULT_LEVEL, line, number)
 
     def _line(
         self, line: bytes, offset: int, number: int, piece: Piece | None = None, placeholder: _Group | None = None

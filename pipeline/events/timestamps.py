@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["DAY_NS", "MAX_NS", "SECOND_NS", "Found", "from_number", "from_text", "leading"]
+__all__ = ["DAY_NS", "MAX_NS", "SECOND_NS", "Found", "from_number", "from_text", "leading", "usual"]
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -83,7 +83,7 @@ def from_text(text: str, zone: tzinfo | None, reference_ns: int) -> int | None:
     `zone` is where a time without zone was written (None: this machine's local time); `reference_ns` is the
     latest it can be, for times without year or date.
     """
-    ns = _usual(text, zone)
+    ns = usual(text, zone)
     if ns is not None:
         return ns
     text = text.strip().removeprefix("[").removesuffix("]")
@@ -118,7 +118,7 @@ def leading(text: str, zone: tzinfo | None, reference_ns: int) -> Found | None:
     return None
 
 
-def _usual(text: str, zone: tzinfo | None) -> int | None:
+def usual(text: str, zone: tzinfo | None) -> int | None:
     """`from_text` for the form of nearly all structured logs: 2024-05-01T12:00:00.123456Z, +00:00 or no zone."""
     tail = text[19:]
     if tail[-1:] == "Z":

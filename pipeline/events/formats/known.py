@@ -8,6 +8,7 @@ little: a line that does not fit the file's format is tried with the others befo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.events.event import Event
@@ -58,7 +59,11 @@ def parse_json(text: str | bytes, defaults: Defaults) -> Event | None:
     line = text.encode() if isinstance(text, str) else text
     if line.lstrip()[:1] != b"{":
         return None
-    record = decode(line)
+    return read_object(decode(line), defaults)
+
+
+def read_object(record: dict[str, Any], defaults: Defaults) -> Event:
+    """The event of a JSON object, the journal's included. Raises NotAnEvent."""
     return read_journal(record, defaults) if is_journal(record) else read_record(record, defaults)
 
 
