@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import format_ns
 from monitoring.pipeline.query.search import CursorInvalid, Page
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from tests.frames import T0, event
 from tests.logstore import LogStore
 
@@ -238,6 +242,32 @@ def test_a_syntax_error_is_raised_before_anything_is_read(tmp_path: Path) -> Non
     with LogStore(tmp_path) as store, pytest.raises(QuerySyntaxError):
         store.page("level:")
     assert store.reader.open_count == 0
+
+
+def test_threads_search_while_events_arrive_and_segments_roll_over(store: LogStore) -> None:
+    store.add([event(number, message=f"old {number}") for number in range(200)])
+    expected = [f"old {number}" for number in range(199, -1, -1)]
+    arriving = threading.Event()
+
+    def work(number: int) -> int:
+        with contextlib.closing(Catalog(store.directory / CATALOG_FILE)) as catalog:
+            searches = 0
+            while not arriving.is_set() or searches < 3:
+                query = ("old", '"event number"', "n:>=0 old", "message:/^old/")[(number + searches) % 4]
+                page = search.search(catalog, store.reader, query, T0, T0 + 10**9, deadline=Deadline(60), limit=500)
+                assert page.partial_reason is None
+                assert query == '"event number"' or [found["message"] for found in page.events] == expected
+                searches += 1
+            return searches
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(work, number) for number in range(4)]
+        for number in range(60):
+            store.add([event(number * 5 + each) for each in range(5)], partition=number % 2)
+            if number % 10 == 9:
+                store.roll_over(number % 2)
+        arriving.set()
+        assert all(future.result() >= 3 for future in found)
 
 
 class _Bus:
