@@ -30,6 +30,12 @@ _DEFAULTS: dict[str, str] = {
 }
 
 
+def pytest_configure() -> None:
+    """A suite that was started in the background inherits an ignored SIGINT, and what it starts would from it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class ValkeyServer:
     """A private real server on a unix socket, which a test may kill, stop and start again.
 

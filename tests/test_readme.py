@@ -54,7 +54,7 @@ def address(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
                 break
         assert found, (tmp_path / "up.err").read_text()
         yield found[1]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, (tmp_path / "up.err").read_text()
     finally:
         process.kill()
