@@ -108,7 +108,7 @@ def _once(call: Call, value: str, body: bytes) -> Response:
         return _response(promise.result, replayed=True)
     intake = _parse(call, body, promise.created)
     publish_once(runtime, promise, frames_of(promise, intake))
-    result = orjson.dumps(_answer(intake))
+    result = orjson.dumps(_answer(intake), option=orjson.OPT_APPEND_NEWLINE)
     runtime.promises.keep(scope, value, result)
     runtime.quotas.charge(call.key, len(intake.events) + len(intake.rejected))
     return _response(result, replayed=False)

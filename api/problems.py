@@ -90,7 +90,7 @@ class Problem(Exception):
 
 def respond(problem: Problem, request_id: str) -> Response:
     """The response that carries a problem."""
-    body = orjson.dumps(problem.document(request_id))
+    body = orjson.dumps(problem.document(request_id), option=orjson.OPT_APPEND_NEWLINE)
     response = Response(body, status=problem.status, mimetype=MEDIA_TYPE)
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="monitoring"'

@@ -26,7 +26,7 @@ from monitoring.pipeline.store.control import Key
 __all__ = ["Answer", "Call", "Route", "answer_error", "json_response", "mount", "secure", "whole_number"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_JSON_OPTIONS = orjson.OPT_NON_STR_KEYS
+_JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # a prompt must not follow what curl prints
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; "

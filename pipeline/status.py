@@ -281,14 +281,16 @@ def _totals(partitions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
              "dead_lettered", "missing", "in_flight", "unaccounted", "residual")  # fmt: skip
     totals: dict[str, Any] = dict.fromkeys(names, 0)
     dropped: Counter[str] = Counter()
-    lag = {"frames": 0, "seconds": 0.0}
+    lag: dict[str, Any] | None = {"frames": 0, "seconds": 0.0}
     for partition in partitions:
         for name in names:
             totals[name] += partition.get(name, 0)
         dropped.update(partition.get("dropped", {}))
-        if partition["lag"] is not None:
-            lag["frames"] += partition["lag"]["frames"]
-            lag["seconds"] = max(lag["seconds"], partition["lag"]["seconds"])
+        here = partition["lag"]
+        if lag is None or here is None:
+            lag = None  # a total with an unknown part is unknown
+        else:
+            lag = {"frames": lag["frames"] + here["frames"], "seconds": max(lag["seconds"], here["seconds"])}
     totals["events_per_second"] = round(totals["events_per_second"], 2)
     return {**totals, "dropped": dict(dropped), "lag": lag}
 
