@@ -156,10 +156,8 @@ def _value_candidates(test: Test, split: Tokenizer) -> Expression:
     literal = test.pattern.literal
     if literal is None:
         return whole_value(test.pattern, split)
-    spellings = {literal}
     value = number(literal)
-    if value is not None:
-        spellings.update(_spellings(value))
+    spellings = dict.fromkeys((literal, *(_spellings(value) if value is not None else ())))
     return index.any_of(index.all_of(index.term(source) for _, source in split.spans(text)) for text in spellings)
 
 
