@@ -113,7 +113,7 @@ def _pages(source: Source, query: str, start: int, end: int, order: Order, limit
         yield page
         limit -= len(page.events)
         cursor = page.next_cursor
-        if cursor is None or page.partial not in (None, "size"):
+        if cursor is None or page.partial == "time":
             return
 
 

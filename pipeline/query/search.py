@@ -223,7 +223,7 @@ class _Merge:
             walk = self._heap[0][1]
             if walk.rows:
                 if self.events and self._bytes + walk.rows[0][2] > MAX_PAGE_BYTES:
-                    self.partial_reason = "size"
+                    self.partial_reason = self.partial_reason or "size"
                     return
                 _, found, size = walk.rows.popleft()
                 self.events.append(found)

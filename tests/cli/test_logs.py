@@ -81,6 +81,16 @@ def test_for_programs_each_line_is_an_event_as_the_api_shows_it(store: LogStore)
     assert found == store.found("service:worker")[0]
 
 
+def test_a_damaged_segment_is_named_and_the_rest_is_shown(store: LogStore) -> None:
+    store.add([event(1, message="damaged")])
+    store.roll_over()
+    store.add([event(number, message=f"m{number}") for number in range(2, 1502)])
+    store.catalog.segments("logs")[0].path.write_bytes(b"no database" * 1000)
+    result = run(*SINCE, "--limit", "5000", env=here(store))
+    assert len(result.stdout.splitlines()) == 1500
+    assert "not all could be read: segment p0/000001" in result.stderr
+
+
 def test_a_range_has_a_beginning_and_an_end(store: LogStore) -> None:
     store.add([event(0, message="early"), event(0, timestamp=T0 + SECOND, message="late")])
     until = run("--since", "2026-09-21T14:13:20Z", "--until", "2026-09-21T14:13:21Z", env=here(store))
