@@ -25,6 +25,8 @@ BASE_BYTES = 100
 _INFO, _WARNING = 9, 13
 _SHARES = (0.7, 0.85, 1.0)
 """Part of the bounds open to debug, to info, and to warning and above: the last 15 % are for trouble alone."""
+_LARGE = MAX_EVENT_BYTES // 4
+"""Fewer code points than this are surely fewer bytes than an event may have."""
 _NEVER = 1 << 62
 _Item = TypeVar("_Item")
 
@@ -59,6 +61,11 @@ def text_bytes(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> in
 
 def _rejected_bytes(item: Rejected) -> int:
     return len(item.raw) + len(item.source) + len(item.reason)
+
+
+def _long_bytes(event: Event) -> int:
+    long = (event[7], event[11], event[12])
+    return sum(len(str(text).encode(errors="surrogatepass")) for text in long)  # str: whatever the caller put there
 
 
 def _rank(event: Event) -> int:
@@ -141,7 +148,7 @@ class Buffer:
             size = len(event[7]) + len(event[11]) + len(event[12]) + BASE_BYTES  # message, exception, attributes
         except (TypeError, IndexError):
             return self._refuse("invalid")
-        if len(self._incoming) >= self._open_count or self._used_bytes > self._open_bytes or size > MAX_EVENT_BYTES:
+        if len(self._incoming) >= self._open_count or self._used_bytes > self._open_bytes or size > _LARGE:
             return self._add_near_the_cap(event, size)
         self._used_bytes += size
         self._append(event)
@@ -190,7 +197,7 @@ class Buffer:
         return False
 
     def _add_near_the_cap(self, event: Event, size: int) -> bool:
-        if size - BASE_BYTES > MAX_EVENT_BYTES:  # as many code points are at least as many bytes
+        if size > _LARGE and _long_bytes(event) > MAX_EVENT_BYTES:
             return self._refuse("too_large")
         with self._lock:
             if not self._make_room(_rank(event), size):

@@ -10,16 +10,17 @@ import random
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS
+from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS, Frame
 from monitoring.pipeline.bus.lanes import Lane
-from monitoring.pipeline.bus.streams import Transport
+from monitoring.pipeline.bus.streams import Reply, Transport
 from monitoring.pipeline.clock import NowNs
-from monitoring.pipeline.errors import BusFull, MonitoringError, PermanentError, StoreCorrupt, StoreFull
+from monitoring.pipeline.errors import BusFull, BusUnavailable, MonitoringError, PermanentError, StoreCorrupt, StoreFull
 from monitoring.pipeline.publish.adopter import Adopter
 from monitoring.pipeline.publish.breaker import Breaker
 from monitoring.pipeline.publish.buffer import Buffer, Mark
@@ -74,14 +75,50 @@ class Barrier:
     targets: list[tuple[Outbox, int]] | None = None
 
 
+class _Yielding:
+    """A transport that opens the flusher's lock while it waits for the other side.
+
+    Once `ending` it asks nothing more: whoever closes waits for one answer at most.
+    """
+
+    def __init__(self, transport: Transport, opened: Callable[[], AbstractContextManager[None]]) -> None:
+        self._transport = transport
+        self._opened = opened
+
+    def partitions(self, signal: str) -> int:
+        with self._opened():
+            return self._transport.partitions(signal)
+
+    def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
+        with self._opened():
+            return self._transport.publish(signal, partition, lane, frames)
+
+    def present(self, signal: str, partition: int, entry_id: str) -> bool:
+        with self._opened():
+            return self._transport.present(signal, partition, entry_id)
+
+    def report(self, signal: str, partition: int, lane: str, facts: Mapping[str, Any]) -> None:
+        with self._opened():
+            self._transport.report(signal, partition, lane, facts)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class Flusher:
-    """Moves events from the buffer to the store's commit. Used by one thread at a time; does not cross a fork."""
+    """Moves events from the buffer to the store's commit. Does not cross a fork.
+
+    `seal_step` (buffer to frames to spool) and `talk_step` (frames to bus, watermark back) may run in two threads,
+    so that a bus which does not answer holds up nobody who waits for the spool; each in one thread at a time. One
+    lock guards what they share; it is open while the bus is waited for.
+    """
 
     def __init__(self, buffer: Buffer, plan: Plan) -> None:
         self.barriers: deque[Barrier] = deque()
         self.committed_events = 0
         self.trouble = ""
         self.spool_trouble = ""
+        self.ending = False
         self._buffer = buffer
         self._plan = plan
         self._outboxes: list[Outbox] = []
@@ -92,6 +129,8 @@ class Flusher:
         self._adopter = Adopter(self._spool) if self._spool else None
         self._packed: deque[Packed] = deque()
         self._told: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._shut = False
         self._waiting_since: float | None = None
         self._report_at = float("-inf")
         self._host = socket.gethostname()
@@ -101,18 +140,56 @@ class Flusher:
         """Whether nothing is on its way."""
         return not self._packed and all(outbox.lane.idle for outbox in self._outboxes)
 
-    def step(self, *, now_or_never: bool = False) -> float:
-        """Do what is due; seconds until the next step is (0: at once, infinity: when there is something new).
+    def step(self) -> float:
+        """Both steps in one thread."""
+        self.seal_step()
+        pause = self.talk_step()
+        with self._lock:
+            return min(pause, self._seal_pause())
 
-        `now_or_never` seals without waiting for company. Raises nothing that the outside can cause.
+    def seal_step(self) -> float:
+        """Seal and save what is due; seconds until the next time (0: at once, infinity: when it is roused).
+
+        Neither step raises anything that the outside can cause.
         """
+        with self._lock:
+            now = self._plan.clock()
+            self._seal(now, at_once=bool(self.barriers))
+            self._save(now)
+            self._answer(now)
+            self._shut = self._blocked(now)
+            return self._seal_pause()
+
+    def talk_step(self) -> float:
+        """Send and ask what is due; seconds until the next time."""
+        with self._lock:
+            now = self._plan.clock()
+            self._talk(now)
+            self._answer(now)
+            return self._talk_pause()
+
+    @property
+    def talk_is_due(self) -> bool:
+        """Whether `talk_step` would do something now."""
+        with self._lock:
+            return self._talk_pause() <= 0
+
+    @property
+    def reopened(self) -> bool:
+        """Whether `seal_step` could not seal the last time and can now."""
+        with self._lock:
+            return self._shut and not self._blocked(self._plan.clock())
+
+    def _seal_pause(self) -> float:
         now = self._plan.clock()
-        self._seal(now, at_once=now_or_never or bool(self.barriers))
-        self._save(now)
-        self._answer(now)  # who waits for the spool must not wait for the bus as well
-        self._talk(now)
-        self._answer(now)
-        return max(0.0, self._due(now) - self._plan.clock())
+        due = self._seal_due(now)
+        if any(outbox.failing for outbox in self._outboxes):
+            due = min(due, self._spool_breaker.retry_at)
+        return max(0.0, due - now)
+
+    def _talk_pause(self) -> float:
+        now = self._plan.clock()
+        return max(0.0, max(self._talk_due(now), self._breaker.retry_at) - now)
 
     # sealing
 
@@ -227,8 +304,12 @@ class Flusher:
             return
         try:
             if self.transport is None:
-                self.transport = self._plan.transport_factory()
-            self._exchange(self.transport, now)
+                with self._opened():
+                    self.transport = self._plan.transport_factory()
+            self._exchange(_Yielding(self.transport, self._opened), now)
+            if self._adopter is not None and self._adopter.due(now) <= now:
+                with self._opened():
+                    self._adopter.step(_Yielding(self.transport, self._unless_ending), now)
         except BusFull as error:
             self._bus_fails(error, now, at_least=error.retry_after_seconds)
         except PermanentError as error:
@@ -240,6 +321,21 @@ class Flusher:
         else:
             self._breaker.succeeded()
             self.trouble = ""
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        with self._unless_ending():
+            self._lock.release()
+            try:
+                yield
+            finally:
+                self._lock.acquire()
+
+    @contextmanager
+    def _unless_ending(self) -> Iterator[None]:
+        if self.ending:
+            raise BusUnavailable("the publisher is being closed")
+        yield
 
     def _exchange(self, transport: Transport, now: float) -> None:
         for outbox in list(self._outboxes):
@@ -256,8 +352,6 @@ class Flusher:
                 self._report_at = now + REPORT_SECONDS
             except BusFull:
                 self._report_at = now + 1.0  # the frames, and their watermark, come first
-        if self._adopter is not None and self._adopter.due(now) <= now:
-            self._adopter.step(transport, now)
 
     def _pump(self, outbox: Outbox, transport: Transport, now: float) -> None:
         before = outbox.released_events
@@ -284,7 +378,7 @@ class Flusher:
 
     def _bus_fails(self, error: Exception, now: float, *, at_least: float = 0.0) -> None:
         self._breaker.failed(now, at_least=at_least)
-        if not self.trouble:
+        if not self.trouble and not self.ending:
             self._plan.on_trouble(str(error))
         self.trouble = str(error)
         self._report_at = float("-inf")  # what was dropped meanwhile is told as soon as somebody listens
@@ -336,16 +430,11 @@ class Flusher:
 
     @property
     def rouse_at(self) -> int:
-        """More events than this waiting are a reason to step earlier than planned."""
-        if self._blocked(self._plan.clock()):
-            return self._buffer.max_events
-        return 0 if self._waiting_since is None else self._plan.frame_events - 1
-
-    def _due(self, now: float) -> float:
-        due = min(self._seal_due(now), max(self._talk_due(now), self._breaker.retry_at))
-        if any(outbox.failing for outbox in self._outboxes):
-            due = min(due, self._spool_breaker.retry_at)
-        return due
+        """More events than this waiting are a reason to seal earlier than planned."""
+        with self._lock:
+            if self._blocked(self._plan.clock()):
+                return self._buffer.max_events
+            return 0 if self._waiting_since is None else self._plan.frame_events - 1
 
     def _blocked(self, now: float) -> bool:
         """Whether what waits cannot be sealed now."""
@@ -377,7 +466,7 @@ class Flusher:
         return min(due, self._adopter.due(now)) if self._adopter else due
 
     def close(self) -> None:
-        """Say goodbye for the lanes if the bus is there, and let go of everything. Best effort."""
+        """Say goodbye for the lanes if the bus is there, and let go of everything; no step runs. Best effort."""
         if self.transport is not None and self._breaker.closed:
             try:
                 for outbox in self._outboxes:

@@ -17,11 +17,11 @@ from monitoring.pipeline.publish.ingest_state import Identity, Lock, Place
 
 __all__ = ["JOIN_SECONDS", "Feed", "Options"]
 
-SLICE_LINES = 1000
-"""Lines parsed at a time, so that a frame can be sealed behind any of these slices."""
 SAMPLE_BYTES = 64 << 10
 SAMPLE_SECONDS = 0.5
-"""A format is told by this much of an input, or by what has come within half a second."""
+RECONSIDER_LINES = 50
+"""A format is told by this much of an input, or by what has come within half a second; if that was little, the
+format is told again by the first 50 lines."""
 JOIN_SECONDS = 1.0
 """How long the last event of an input that goes on waits for more lines of its own. A process writes a trace
 within milliseconds, but a full pipe or a busy disk may part it."""
@@ -47,8 +47,9 @@ class Feed:
     one in a file that was written before is of the time of the event before it. Guarantee: a new Feed at
     `place` yields the events that this one has not yielded yet, whatever happens to this one.
 
-    `ended`: it was read to its end. For its user: `dirty`: the place has changed since this was set back;
-    `superseded`: the place is of no use, since the file was truncated; `retired`: to be closed once it is stored.
+    `home` is the file that was opened and that `lock` owns. `ended`: it was read to its end. For its user:
+    `dirty`: the place has changed since this was set back; `superseded`: the place is of no use, since the file
+    was truncated; `retired`: to be closed once the place is stored.
     """
 
     def __init__(
@@ -59,18 +60,23 @@ class Feed:
         *,
         live: bool,
         lock: Lock | None = None,
+        slice_lines: int = 1000,
     ) -> None:
-        """Raises Broken where a compressed file ends before the place."""
+        """`slice_lines` are parsed at a time. Raises Broken where a compressed file ends before the place."""
         self.source = source
         self.name = source.name
         self.live = live
         self.lock = lock
+        self.home = source.identity if isinstance(source, FileSource) else None
         self.ended = False
         self.dirty = False
         self.superseded = False
         self.retired = False
         self._options = options
         self._start = place
+        self._slice_lines = slice_lines
+        self._recent: list[bytes] | None = None
+        self._last: bytes | TooLong | None = None
         self._cutter = LineCutter()
         self._sample: list[list[bytes] | TooLong] = []
         self._sample_lines = self._sample_bytes = 0
@@ -134,22 +140,26 @@ class Feed:
         """The events since the last call, and the lines that are none."""
         return self._reader.take() if self._reader is not None else ([], [])
 
-    def finish(self, now_ns: int) -> None:
-        """The input has ended: what is left is the last line, and the last event."""
-        if self.ended:
-            return
-        last = self._cutter.last()
-        if self._reader is None and (self._sample or last):
-            self._begin(now_ns, last if isinstance(last, bytes) else b"")
-        while self._waiting:
+    def finish(self, now_ns: int, *, at_once: bool = False) -> None:
+        """The input has ended: what is left is the last line, and the last event. Then it is `ended`.
+
+        While lines wait to be parsed nothing is done but, with `at_once`, to parse all of them.
+        """
+        if self._last is None:
+            self._last = self._cutter.last()
+            if self._reader is None and (self._sample or self._last):
+                self._begin(now_ns, self._last if isinstance(self._last, bytes) else b"")
+        while self._waiting and at_once:
             self._parse(self._waiting.popleft(), now_ns)
+        if self._waiting or self.ended:
+            return
         reader = self._reader
         if reader is not None:
             reader.defaults = self._defaults(now_ns)
-            if isinstance(last, TooLong):
-                reader.feed_too_long(last.prefix, last.length)
-            elif last:
-                reader.feed_last(last)
+            if isinstance(self._last, TooLong):
+                reader.feed_too_long(self._last.prefix, self._last.length)
+            elif self._last:
+                reader.feed_last(self._last)
             reader.flush()
             self.dirty = True
         self.ended = True
@@ -178,8 +188,8 @@ class Feed:
                 self._slice(run)
 
     def _slice(self, run: list[bytes]) -> None:
-        for start in range(0, len(run), SLICE_LINES):
-            self._waiting.append(run[start : start + SLICE_LINES])
+        for start in range(0, len(run), self._slice_lines):
+            self._waiting.append(run[start : start + self._slice_lines])
 
     def _pause(self, now: float, now_ns: int) -> None:
         """Nothing more has come: tell the format by what there is, and end an event that has waited long enough."""
@@ -204,14 +214,9 @@ class Feed:
             found = by_key(self._start.format)
         else:
             found = sniff(sample, defaults)
-        self._reader = Reader(
-            found,
-            defaults,
-            self.name,
-            strict=self._options.file_format is not None,
-            inherit=self._old,
-            last_ns=self._start.last_ns,
-            boundary=Boundary(self._start.offset, self._start.line),
+            self._recent = [] if self.live and len(sample) < RECONSIDER_LINES else None
+        self._reader = self._make_reader(
+            found, defaults, self._start.last_ns, Boundary(self._start.offset, self._start.line)
         )
         runs, self._sample = self._sample, []
         for run in runs:
@@ -219,6 +224,32 @@ class Feed:
                 self._waiting.append(run)
             else:
                 self._slice(run)
+
+    def _make_reader(self, found: Format, defaults: Defaults, last_ns: int, boundary: Boundary) -> Reader:
+        return Reader(
+            found,
+            defaults,
+            self.name,
+            strict=self._options.file_format is not None,
+            inherit=self._old,
+            last_ns=last_ns,
+            boundary=boundary,
+        )
+
+    def _reconsider(self, run: list[bytes]) -> None:
+        """Tell the format again once there is enough to tell it by; the next lines are read in it."""
+        reader = self._reader
+        if self._recent is None or reader is None:
+            return
+        self._recent += run
+        if len(self._recent) < RECONSIDER_LINES:
+            return
+        found = sniff(self._recent, reader.defaults)
+        self._recent = None
+        if found.key != reader.format.key:
+            reader.flush()
+            self._reader = self._make_reader(found, reader.defaults, reader.last_ns, reader.boundary)
+            self._reader.ready, self._reader.rejected = reader.take()
 
     def _chosen(self, sample: list[bytes], defaults: Defaults) -> Format:
         """The format that the user named; what its lines wrap is told by looking."""
@@ -238,6 +269,7 @@ class Feed:
             reader.feed_too_long(run.prefix, run.length)
         else:
             reader.feed(run)
+            self._reconsider(run)
         self.dirty = True
 
     def _defaults(self, now_ns: int) -> Defaults:

@@ -107,7 +107,7 @@ class Follower:
             self._restart(feed, now_ns)
             return True
         if change == "renamed" and now - self._quiet_since >= QUIET_SECONDS:
-            feed.finish(now_ns)
+            feed.finish(now_ns, at_once=True)
             self.retired.append(feed)
             self.feed = None
             return True
@@ -148,7 +148,7 @@ class Follower:
 
     def _restart(self, feed: Feed, now_ns: int) -> None:
         """End the old generation and begin the next, on the same file, at its start."""
-        feed.finish(now_ns)
+        feed.finish(now_ns, at_once=True)
         feed.superseded = not self._from_copy
         self._from_copy = False
         self.retired.append(feed)

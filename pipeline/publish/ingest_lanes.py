@@ -132,7 +132,7 @@ class Lanes:
         self._old = None
         for orphan in self._orphans:
             if not orphan.frames:
-                self._state.forget_lane(orphan.lane)
+                self._state.forget_lane(orphan.lane, 0)
                 orphan.lock.release()
                 continue
             self._old = self._make(orphan.lane, orphan.partition, orphan.lock, orphan.frames)
@@ -155,5 +155,5 @@ class Lanes:
 
     def _forget(self, lane: _Lane) -> None:
         lane.sender.close()
-        self._state.forget_lane(lane.name)
+        self._state.forget_lane(lane.name, lane.sender.lane.low)
         lane.lock.release()

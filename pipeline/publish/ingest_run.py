@@ -22,7 +22,7 @@ from monitoring.pipeline.publish.ingest_follow import Follower, renamed_to
 from monitoring.pipeline.publish.ingest_lanes import Lanes, Stored
 from monitoring.pipeline.publish.ingest_report import FileReport, Report
 from monitoring.pipeline.publish.ingest_source import Broken, FileSource, PipeSource, Unreadable, open_source
-from monitoring.pipeline.publish.ingest_state import IngestState, Place
+from monitoring.pipeline.publish.ingest_state import IngestState, Lock, Place
 
 __all__ = ["FRAME_BYTES", "Ingest", "Tuning"]
 
@@ -132,10 +132,13 @@ class Ingest:
             source = PipeSource(0) if path is None else open_source(path)
             if isinstance(source, FileSource):
                 return self._begin(source, live=False)
-            return self._register(Feed(source, self._options, Place(), live=True))
+            return self._register(self._feed(source, Place(), live=True))
         except _PROBLEMS as error:
             self._note_problem(path or Path("stdin"), None, str(error))
             return None
+
+    def _feed(self, source: FileSource | PipeSource, place: Place, *, live: bool, lock: Lock | None = None) -> Feed:
+        return Feed(source, self._options, place, live=live, lock=lock, slice_lines=self._tuning.frame_events)
 
     def _begin(self, source: FileSource, *, live: bool, previous: Feed | None = None) -> Feed:
         """A feed of this file, locked, at the place where earlier runs stopped.
@@ -144,14 +147,14 @@ class Ingest:
         """
         lock = None
         try:
-            if previous is not None and previous.identity is not None and previous.identity.same_file(source.identity):
+            if previous is not None and previous.home is not None and previous.home.same_file(source.identity):
                 lock, previous.lock = previous.lock, None
-                feed = Feed(source, self._options, Place(previous.place.generation + 1), live=live, lock=lock)
+                feed = self._feed(source, Place(previous.place.generation + 1), live=live, lock=lock)
                 feed.dirty = True
                 return self._register(feed)
             lock = self._state.lock_file(source.identity, source.name)
             place = Place() if self._again else self._state.place(source.identity)
-            return self._register(Feed(source, self._options, place, live=live, lock=lock))
+            return self._register(self._feed(source, place, live=live, lock=lock))
         except BaseException:
             source.close()
             if lock is not None:
@@ -213,7 +216,7 @@ class Ingest:
         if not feed.ended:
             self._reports[feed].outcome = "stopped"
             if feed.identity is None:
-                feed.finish(self._now_ns())  # what came through a pipe does not come again
+                feed.finish(self._now_ns(), at_once=True)  # what came through a pipe does not come again
                 self._collect(feed)
         self._retire(feed)
 

@@ -291,16 +291,13 @@ class IngestState:
         with self._transaction():
             self._db.execute("UPDATE lane SET partition = ? WHERE lane = ?", (partition, lane))
 
-    def release(self, lane: str, low: int) -> None:
-        """Forget the frames of a lane up to this seq: they are committed."""
+    def forget_lane(self, lane: str, low: int) -> None:
+        """Forget the frames of a lane up to this seq, which are committed, and the lane if no others are stored."""
         with self._transaction():
             self._db.execute("DELETE FROM frame WHERE lane = ? AND seq <= ?", (lane, low))
-
-    def forget_lane(self, lane: str) -> None:
-        """Forget a lane whose frames are all committed."""
-        with self._transaction():
-            self._db.execute("DELETE FROM frame WHERE lane = ?", (lane,))
-            self._db.execute("DELETE FROM lane WHERE lane = ?", (lane,))
+            self._db.execute(
+                "DELETE FROM lane WHERE lane = ?1 AND NOT EXISTS (SELECT 1 FROM frame WHERE lane = ?1)", (lane,)
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,13 +1,15 @@
 """From events to payloads: one bad event must not spoil the thousand that share its frame.
 
-Pure. What cannot be encoded is mended (lone surrogates, None for a text, numbers out of range), and only what
-cannot be mended, or is too large, is dropped and counted.
+Pure. What cannot be encoded is mended (lone surrogates, None for a text, numbers out of range). What cannot be
+mended, or turns out too large, goes to the dead letters, because the buffer has accepted it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import orjson
 
 from monitoring.pipeline.bus.frame import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, encode_columns
 from monitoring.pipeline.events.event import COLUMNS, MAX_EVENT_BYTES, Event, Rejected
@@ -17,6 +19,8 @@ __all__ = ["LATEST_NS", "Packed", "Packing", "mend", "pack"]
 
 LATEST_NS = 3_198_000_000_000_000_000
 """Five days before a row's id, microseconds since 2000 shifted by 12, leaves 64 bits in May 2071."""
+_LETTER_BYTES = 64 << 10
+"""Enough of an event that is too large to recognise it."""
 _LARGEST_LINE = (1 << 63) - 1
 _WIDTH = len(COLUMNS)
 _MESSAGE, _EXCEPTION, _ATTRIBUTES = (COLUMNS.index(name) for name in ("message", "exception", "attributes"))
@@ -30,7 +34,7 @@ class Packed(NamedTuple):
 
 
 class Packing(NamedTuple):
-    """The payloads of a batch, what had to be dropped by reason, and the batch's `text_bytes`."""
+    """The payloads of a batch, what did not fit into any frame by reason, and the batch's `text_bytes`."""
 
     frames: list[Packed]
     dropped: dict[str, int]
@@ -53,10 +57,12 @@ def pack(events: Sequence[Event], rejected: Sequence[Rejected] = (), *, max_text
     except TypeError:
         return _mended(events, rejected, max_text_bytes, size)
     if len(payload) > MAX_EVENT_BYTES:
-        small = [event for event in events if _utf8_bytes(event) <= MAX_EVENT_BYTES]
-        if len(small) < len(events):
-            rest = pack(small, rejected, max_text_bytes=max_text_bytes)
-            return Packing(rest.frames, _sum(rest.dropped, {"too_large": len(events) - len(small)}), size)
+        large = [event for event in events if _utf8_bytes(event) > MAX_EVENT_BYTES]
+        if large:
+            small = [event for event in events if _utf8_bytes(event) <= MAX_EVENT_BYTES]
+            reason = f"the event is larger than {MAX_EVENT_BYTES} bytes"
+            rest = pack(small, [*rejected, *(_letter(event, reason) for event in large)], max_text_bytes=max_text_bytes)
+            return Packing(rest.frames, rest.dropped, size)
         if len(payload) > MAX_FRAME_BYTES:
             return _halves(events, rejected, max_text_bytes, size)
     return Packing([Packed(payload, many)] if many else [], {}, size)
@@ -104,11 +110,11 @@ def _halves(events: Sequence[Event], rejected: Sequence[Rejected], max_text_byte
 
 
 def _mended(events: Sequence[Event], rejected: Sequence[Rejected], max_text_bytes: int, size: int) -> Packing:
-    mended = [event for event in map(mend, events) if event is not None]
-    whole = [_mend_rejected(item) for item in rejected]
-    rest = pack(mended, whole, max_text_bytes=max_text_bytes)
-    lost = len(events) - len(mended)
-    return Packing(rest.frames, _sum(rest.dropped, {"invalid": lost} if lost else {}), size)
+    mended = [(event, mend(event)) for event in events]
+    letters = [_letter(event, "not an event") for event, sound in mended if sound is None]
+    whole = [*map(_mend_rejected, rejected), *letters]
+    rest = pack([sound for _, sound in mended if sound is not None], whole, max_text_bytes=max_text_bytes)
+    return Packing(rest.frames, rest.dropped, size)
 
 
 def _sum(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
@@ -147,6 +153,15 @@ def _mend_rejected(item: Rejected) -> Rejected:
 def _clean(text: str) -> str:
     """The text without lone surrogates: pairs become the character they mean, others U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _letter(event: Event, reason: str) -> Rejected:
+    """The dead letter of an event that was accepted and cannot be stored, its beginning kept."""
+    try:
+        raw = orjson.dumps(dict(zip(COLUMNS, event, strict=True)))
+    except (TypeError, ValueError):
+        raw = repr(event).encode(errors="backslashreplace")
+    return Rejected(reason, raw[:_LETTER_BYTES], "publisher")
 
 
 def _utf8_bytes(event: Event) -> int:

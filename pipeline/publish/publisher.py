@@ -29,6 +29,8 @@ __all__ = ["Counters", "Publisher"]
 EXIT_SECONDS = 3.0
 """How long the end of the interpreter waits for the bus: long enough for a slow one, short enough for a person."""
 _BUG_PAUSE_SECONDS = 1.0
+_JOIN_SECONDS = 0.5
+"""Least time for a thread to end: it waits for one answer of the bus, or one fsync."""
 
 
 class Counters(NamedTuple):
@@ -122,7 +124,9 @@ class Publisher:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._buffer = Buffer(*self._bounds, self._rouse, shed=not self._plan.required)
         self._flusher = Flusher(self._buffer, self._plan)
+        self._talk_wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._talker: threading.Thread | None = None
         self._add = self._add_or_raise if self._plan.required else self._buffer.add
         self._seen_drops = threading.local()
 
@@ -210,11 +214,12 @@ class Publisher:
             self._closing = True
         ends = self._plan.clock() + timeout_seconds
         safe = self.flush(timeout_seconds, "bus") or (self._plan.spool_dir is not None and self.flush(0.1, "spool"))
-        self._closed = True
+        self._closed = self._flusher.ending = True
         self._rouse()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.1, ends - self._plan.clock()))
+        threads, self._thread, self._talker = (self._thread, self._talker), None, None
+        for thread in threads:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(max(_JOIN_SECONDS, ends - self._plan.clock()))
         if self._stepping.acquire(timeout=0.1):  # else it hangs in the network, and so would we
             try:
                 self._flusher.close()
@@ -228,41 +233,56 @@ class Publisher:
         self._wake.put(None)
 
     def _start(self) -> bool:
-        """Have the thread running; False where the publisher is closed. Where no thread can be started any more
+        """Have the threads running; False where the publisher is closed. Where no thread can be started any more
         (the interpreter ends), events wait in the buffer for `flush` or `close`."""
         with self._lock:
             if self._closed:
                 self._buffer.refuse("closed", 1)
                 return False
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="monitoring-publisher", daemon=True)
+                alone = self._plan.spool_dir is None
                 try:
-                    thread.start()
+                    if not alone:
+                        self._talker = _started("monitoring-publisher-talk", self._talk)
+                    self._thread = _started("monitoring-publisher", self._do_all if alone else self._seal)
                 except RuntimeError:
                     return True
-                self._thread = thread
         return True
 
-    def _run(self) -> None:
+    def _do_all(self) -> None:
         while not self._closed:
-            try:
-                with self._stepping:
-                    pause = self._flusher.step()
-            except Exception as error:
-                # The edge of the thread: a fault of ours must not end publishing, and `trouble` shows it.
-                self._flusher.trouble = f"{type(error).__name__}: {error}"
-                pause = _BUG_PAUSE_SECONDS
-            self._pause(pause)
+            with self._stepping:
+                pause = self._guarded(self._flusher.step)
+            self._rest(pause)
 
-    def _pause(self, seconds: float) -> None:
-        if seconds <= 0 or self._buffer.arm(self._flusher.rouse_at):
-            return
+    def _seal(self) -> None:
+        while not self._closed:
+            pause = self._guarded(self._flusher.seal_step)
+            if self._flusher.talk_is_due:
+                self._talk_wake.put(None)
+            self._rest(pause)
+        self._talk_wake.put(None)
+
+    def _talk(self) -> None:
+        while not self._closed:
+            with self._stepping:
+                pause = self._guarded(self._flusher.talk_step)
+            if self._flusher.reopened:
+                self._rouse()
+            _wait(self._talk_wake, pause)
+
+    def _guarded(self, step: Callable[[], float]) -> float:
+        """The edge of the threads: a fault of ours must not end publishing, and `trouble` shows it."""
         try:
-            self._wake.get(timeout=None if seconds == float("inf") else seconds)
-            while True:
-                self._wake.get_nowait()
-        except queue.Empty:
-            return
+            return step()
+        except Exception as error:
+            self._flusher.trouble = f"{type(error).__name__}: {error}"
+            return _BUG_PAUSE_SECONDS
+
+    def _rest(self, seconds: float) -> None:
+        """Until it is time, or enough events are there to seal earlier."""
+        if seconds > 0 and not self._buffer.arm(self._flusher.rouse_at):
+            _wait(self._wake, seconds)
 
     def _await(self, barrier: Barrier, timeout_seconds: float) -> bool:
         """Wait for the flusher, or do its work where no thread could be started."""
@@ -296,6 +316,23 @@ class Publisher:
         if self._flusher.spool_trouble:
             return StoreFull(self._flusher.spool_trouble)
         return BusFull(f"the buffer is full: {self._flusher.trouble or 'events come faster than they are sent'}")
+
+
+def _started(name: str, work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:
+    """Wait so long, or until something is put into the queue; empties it."""
+    try:
+        if seconds > 0:
+            wake.get(timeout=None if seconds == float("inf") else seconds)
+        while True:
+            wake.get_nowait()
+    except queue.Empty:
+        return
 
 
 _live: weakref.WeakSet[Publisher] = weakref.WeakSet()

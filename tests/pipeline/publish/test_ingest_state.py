@@ -79,8 +79,10 @@ def test_committed_frames_are_forgotten_with_the_next_commit(tmp_path: Path) -> 
     state.set_partition(sender.lane, 1)
     (orphan,) = state.orphans()
     assert orphan.partition == 1
-    state.forget_lane(sender.lane)
     orphan.lock.release()
+    state.forget_lane(sender.lane, 3)
+    assert stored(state) == [(sender.lane, [4])]
+    state.forget_lane(sender.lane, 4)
     assert stored(state) == []
     state.close()
 
@@ -201,7 +203,7 @@ def test_the_file_is_nobody_elses_and_gives_back_the_room_of_committed_frames(tm
     sender = Sender()
     for number in range(50):
         state.commit(sender.frame([event(number, message="x" * 100_000)]), [], now_ns=1)
-    state.forget_lane(sender.lane)
+    state.forget_lane(sender.lane, 50)
     state.close()
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
     assert (tmp_path / FILE_NAME).stat().st_size < 500_000
