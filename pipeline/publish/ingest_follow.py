@@ -113,6 +113,13 @@ class Follower:
             return True
         return False
 
+    def give_up(self, now_ns: int) -> None:
+        """The file cannot be followed any further."""
+        if self.feed is not None:
+            self.feed.finish(now_ns, at_once=True)
+            self.retired.append(self.feed)
+            self.feed = None
+
     def _open(self) -> bool:
         self.feed = self._begin(self.path, None)
         return self.feed is not None

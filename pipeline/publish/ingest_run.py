@@ -111,6 +111,7 @@ class Ingest:
                 except _PROBLEMS as error:
                     self._note_problem(follower.path, follower.feed, str(error))
                     followers.remove(follower)
+                    follower.give_up(self._now_ns())
                 self._take_from(follower)
             self._turn(busy)
         for follower in followers:
@@ -233,7 +234,9 @@ class Ingest:
         """The feed has given its events; it is closed once its place is stored."""
         report = self._reports.pop(feed)
         self._offsets.pop(feed)
-        if feed.ended and not report.problem and not report.bytes and report.resumed_at_line:
+        if report.problem and not report.lines:
+            report.outcome = "unreadable"
+        elif feed.ended and not report.problem and not report.bytes and report.resumed_at_line:
             report.outcome = "unchanged"
         feed.retired = True
         if feed not in self._touched:
@@ -245,8 +248,6 @@ class Ingest:
             self.report.files.append(FileReport(str(path), outcome="unreadable", problem=problem))
             return
         report.problem = problem
-        if not report.lines:
-            report.outcome = "unreadable"
 
     # --- the way of the events -------------------------------------------------------------------------
 
