@@ -16,7 +16,9 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from monitoring.consumers import poison, stop
 from monitoring.pipeline import failpoint, jobs
@@ -138,13 +140,13 @@ class Drain:
 
     def close(self) -> None:
         """Release every lease; what is committed stays, what is not is read again by the next drain."""
-        for held in self._held.values():
+        leaving: list[Callable[[], None]] = [held.partition.release for held in self._held.values()]
+        for leave in (*leaving, partial(self._store.leave, self._me)):
             try:
-                held.partition.release()
+                leave()
             except (Fenced, StoreFull) as error:
-                _log.warning("partition %d: %s", held.partition.number, error)
+                _log.warning("%s", error)  # the lease ends by itself
         self._held.clear()
-        self._store.leave(self._me)
         self._store.close()
         self.streams.client.close()
 

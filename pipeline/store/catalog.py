@@ -18,6 +18,7 @@ from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.store.lease import LEASE_SECONDS, Holder
 from monitoring.pipeline.store.segment import Head, open_readonly
+from monitoring.pipeline.store.space import space_needed
 
 __all__ = ["CATALOG_FILE", "Catalog", "SegmentRow", "partition_dir", "segment_path"]
 
@@ -265,10 +266,12 @@ def _open(path: Path) -> apsw.Connection:
 
 @contextmanager
 def _write(connection: apsw.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    with space_needed(Path(connection.filename)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # a full disk has rolled it back already
+                connection.execute("ROLLBACK")
+            raise

@@ -17,6 +17,7 @@ import orjson
 
 from monitoring.pipeline.clock import boot_id, boot_seconds
 from monitoring.pipeline.errors import Fenced, RetryableError
+from monitoring.pipeline.store.space import space_needed
 
 __all__ = ["LEASE_SECONDS", "RENEW_SECONDS", "Holder", "LeaseBlocked", "LeaseState", "evict", "peek", "release", "take"]
 
@@ -124,6 +125,11 @@ def take(connection: apsw.Connection, me: Holder) -> tuple[int, bool] | None:
     """
     if not _may_take(peek(connection), me):
         return None
+    with space_needed(Path(connection.filename)):
+        return _take(connection, me)
+
+
+def _take(connection: apsw.Connection, me: Holder) -> tuple[int, bool] | None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         state = peek(connection)
@@ -147,7 +153,8 @@ def _may_take(state: LeaseState, me: Holder) -> bool:
 
 def release(connection: apsw.Connection, epoch: int) -> None:
     """Give the lease back, cleanly. Raises Fenced if it is no longer ours."""
-    connection.execute("UPDATE head SET holder = NULL WHERE epoch = ? AND sealed IS NULL", (epoch,))
+    with space_needed(Path(connection.filename)):
+        connection.execute("UPDATE head SET holder = NULL WHERE epoch = ? AND sealed IS NULL", (epoch,))
     if connection.changes() != 1:
         raise Fenced(f"the lease of epoch {epoch} was taken over before it was released")
 

@@ -11,7 +11,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ import orjson
 
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.clock import boot_seconds
-from monitoring.pipeline.errors import Fenced, StoreCorrupt, StoreFull
+from monitoring.pipeline.errors import Fenced, StoreCorrupt
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, Rows, allocate
+from monitoring.pipeline.store.space import space_needed
 
 __all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly", "read_marks"]
 
@@ -123,8 +124,7 @@ def create(
     """
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     beside.unlink(missing_ok=True)
-    connection = apsw.Connection(str(beside))
-    try:
+    with space_needed(path), closing(apsw.Connection(str(beside))) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL")
         connection.execute("BEGIN")
         connection.execute(_SCHEMA)
@@ -137,10 +137,6 @@ def create(
         connection.executemany("INSERT INTO mark VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", marks)
         connection.executemany("INSERT INTO poison VALUES(?,?,?,?,?,?,?)", poison)
         connection.execute("COMMIT")
-    except apsw.FullError as error:
-        raise StoreFull(f"no space to make {path.name}: free some, ingest goes on by itself") from error
-    finally:
-        connection.close()
     _sync(beside)
     failpoint.hit("rollover.created")
     with suppress(FileExistsError):
@@ -182,6 +178,21 @@ def _check_identity(connection: apsw.Connection, path: Path) -> None:
         raise StoreCorrupt(f"{path} has schema {version}, this release knows up to {SCHEMA_VERSION}: upgrade it")
 
 
+def _open_for_writing(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _check_identity(connection, path)
+        connection.execute(
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {WAL_PAGES};"
+            "PRAGMA mmap_size = 0"
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class Segment:
     """The active segment of a partition, open for writing by the process that holds the lease of `epoch`.
 
@@ -191,13 +202,8 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        self.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        _check_identity(self.connection, path)
-        self.connection.execute(
-            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {WAL_PAGES};"
-            "PRAGMA mmap_size = 0"
-        )
+        with space_needed(path):
+            self.connection = _open_for_writing(path)
         self.epoch = 0
         self._large: bool | None = None
         self.set_memory(large=False)
@@ -247,6 +253,11 @@ class Segment:
 
         Raises Fenced, StoreFull (disk or quota), or what the body raises; nothing is changed then.
         """
+        with space_needed(self.path), self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
         connection = self.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -257,12 +268,10 @@ class Segment:
                 raise Fenced(f"{self.path.name} of epoch {self.epoch} was taken over or sealed")
             yield connection
             connection.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self.forget()
-            if isinstance(error, apsw.FullError | apsw.IOError):
-                raise StoreFull(f"{self.path}: {error}: free disk space, ingest goes on by itself") from error
             raise
 
     def renew(self) -> None:

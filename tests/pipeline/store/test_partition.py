@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -275,6 +276,34 @@ def test_a_full_disk_stops_writing_with_a_reason_and_nothing_is_half_written(cat
     write(again, frame)
     again.release()
     assert stored(catalog) == ["event number 1"]
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may grow beyond what it is given: a quota, as the kernel enforces it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_quota_that_is_reached_inside_sqlite_is_a_full_store_and_passes_with_it(catalog, now, small_files):
+    partition = take(catalog, now)
+    frame = Sender().frame([event(number, message=f"{number} " * 500) for number in range(500)])
+    small_files(200_000)
+    with pytest.raises(StoreFull, match="free disk space"):
+        write(partition, frame)
+    with pytest.raises(StoreFull):
+        catalog._connection.execute("PRAGMA wal_checkpoint")
+        for number in range(10_000):
+            catalog.note_active("logs", 0, number + 10)
+    small_files(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    for row in catalog.segments():
+        if row.number >= 10:
+            catalog.retire(row)
+    write(partition, frame)
+    partition.release()
+    assert len(stored(catalog)) == 500
+    assert verify(catalog).findings == []
 
 
 def test_a_holder_that_stops_inside_a_transaction_is_killed_after_its_lease(catalog, now, tmp_path):

@@ -1,0 +1,26 @@
+"""A full disk as SQLite tells of it: in several ways, all of which pass when space returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from monitoring.pipeline.errors import StoreFull
+
+__all__ = ["space_needed"]
+
+
+@contextmanager
+def space_needed(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors of a full disk into StoreFull.
+
+    FullError: a page does not fit. IOError: a write or fsync failed, or a log's index could not grow. CantOpenError: a
+    log could not be made.
+    """
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
+        raise StoreFull(f"{path}: {error}: free disk space, ingest goes on by itself") from error
