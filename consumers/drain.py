@@ -141,7 +141,8 @@ class Drain:
     def close(self) -> None:
         """Release every lease; what is committed stays, what is not is read again by the next drain."""
         leaving: list[Callable[[], None]] = [held.partition.release for held in self._held.values()]
-        for leave in (*leaving, partial(self._store.leave, self._me)):
+        leaving.append(partial(self._store.leave, self._me))
+        for leave in leaving:
             try:
                 leave()
             except (Fenced, StoreFull) as error:
