@@ -300,11 +300,11 @@ def test_after_24_hours_a_value_may_be_used_for_another_body(instance: Instance)
 # Anything at all
 
 
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory, _session_valkey: Any) -> Iterator[Instance]:
-    _session_valkey.reset()
+@pytest.fixture
+def fuzzed(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Instance]:
+    """Closed before the next test has the server: its publisher sends again what that test's server forgets."""
     data = tmp_path_factory.mktemp("fuzz") / "data"
-    made = Instance(data, _session_valkey.url)
+    made = Instance(data, valkey)
     yield made
     made.close()
     shutil.rmtree(data, ignore_errors=True)
