@@ -107,11 +107,13 @@ def test_without_shedding_what_was_accepted_stays_and_a_refusal_is_not_counted()
 def test_an_event_that_is_too_large_or_none_at_all_is_counted_by_reason() -> None:
     some = buffer(10, 1 << 30)
     assert not some.add(event(INFO, MAX_EVENT_BYTES + 1))
+    assert not some.add(Event(1, INFO, "api", message="\u00e4" * (MAX_EVENT_BYTES * 3 // 4))), "in bytes"
+    assert some.add(event(INFO, MAX_EVENT_BYTES))
     anything: Any = (1, 2)
     assert not some.add(anything)
     anything = Event(1, 9, "api")._replace(message=None)  # type: ignore[arg-type]  # what a caller without types may do
     assert not some.add(anything)
-    assert some.tally().dropped == {"too_large": 1, "invalid": 2}
+    assert some.tally().dropped == {"too_large": 2, "invalid": 2}
 
 
 def test_rejected_input_is_bounded_counted_and_taken_with_the_events() -> None:

@@ -36,6 +36,10 @@ def messages(packing: Packing) -> list[str]:
     return found
 
 
+def letters(packing: Packing) -> list[Rejected]:
+    return [item for payload in decoded(packing) for item in payload.rejected]
+
+
 def event(message: str = "m", **changes: Any) -> Event:
     return Event(1_790_000_000_000_000_000, 9, "api", message=message)._replace(**changes)
 
@@ -80,26 +84,27 @@ def test_times_that_the_store_cannot_hold_are_moved_to_its_bounds() -> None:
     assert decoded(packing)[0].columns[0][:2] == [0, LATEST_NS]
 
 
-def test_what_is_no_event_is_dropped_and_the_others_stay() -> None:
+def test_what_is_no_event_becomes_a_dead_letter_and_the_others_stay() -> None:
     odd: list[Any] = [event("a"), (1, 2, 3), event("b"), event(timestamp="soon")]
     # The buffer only takes what has the three long texts; so does the estimate.
     odd[1] = (1, 9, *[""] * 12)
     packing = pack(odd, max_text_bytes=AIM)
     assert messages(packing) == ["a", "b"]
-    assert packing.dropped == {"invalid": 2}
+    assert [item.reason for item in letters(packing)] == ["not an event"] * 2
+    assert b"soon" in letters(packing)[1].raw and packing.dropped == {}
 
 
-def test_an_event_beyond_the_limit_is_dropped_and_the_others_stay() -> None:
+def test_an_event_beyond_the_limit_becomes_a_dead_letter_and_the_others_stay() -> None:
     large = event("\u00e4" * (MAX_EVENT_BYTES * 3 // 4))  # fewer characters than the limit, more bytes
     packing = pack([event("a"), large, event("b")], max_text_bytes=AIM)
     assert messages(packing) == ["a", "b"]
-    assert packing.dropped == {"too_large": 1}
+    (letter,) = letters(packing)
+    assert "larger than" in letter.reason and len(letter.raw) == 64 << 10 and packing.dropped == {}
 
 
 def test_a_large_field_that_the_buffer_does_not_measure_counts_too() -> None:
     packing = pack([event("a"), event(request_id="x" * (MAX_EVENT_BYTES + 1))], max_text_bytes=AIM)
-    assert messages(packing) == ["a"]
-    assert packing.dropped == {"too_large": 1}
+    assert messages(packing) == ["a"] and len(letters(packing)) == 1
 
 
 def test_an_event_just_within_the_limit_fits_whatever_its_escapes_take() -> None:

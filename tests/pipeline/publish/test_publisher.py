@@ -36,10 +36,15 @@ def settle(some: Publisher) -> Counters:
 
 @contextmanager
 def closing(some: Publisher) -> Iterator[Publisher]:
+    """Closed at the end, and its threads gone: they must not talk to the server when it is another test's."""
     try:
         yield some
     finally:
         some.close(0.1)
+        for thread in threading.enumerate():
+            if thread.name.startswith("monitoring-publisher"):
+                thread.join(20)
+                assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -106,11 +111,13 @@ def test_text_that_cannot_be_encoded_is_mended_and_what_is_too_large_is_counted(
     with store.running(), closing(publisher(valkey)) as some:
         assert some.emit(event(1, message="a\ud800"))
         assert not some.emit(event(2, message="x" * (MAX_EVENT_BYTES + 1)))
-        assert some.emit(event(3, message="\u00e4" * (MAX_EVENT_BYTES * 3 // 4)))
+        assert not some.emit(event(3, message="\u00e4" * (MAX_EVENT_BYTES * 3 // 4)))
+        assert some.emit(event(4)._replace(request_id="x" * (MAX_EVENT_BYTES + 1)))
         assert not some.flush(20), "not everything is safe"
-        assert settle(some) == Counters(3, 1, {"too_large": 2}, 0, 0)
+        assert settle(some) == Counters(4, 2, {"too_large": 2}, 0, 0)
         assert some.flush(20), "what was lost has been told"
     assert store.timestamps() == [1]
+    assert sum(len(decode_payload(frame).rejected) for frame in store.frames.values()) == 1, "accepted, so not lost"
 
 
 def test_flush_reaches_the_level_asked_for_and_no_further(valkey: str, tmp_path: Path) -> None:
@@ -185,12 +192,20 @@ def test_a_flood_into_a_dead_bus_keeps_its_bounds_and_the_warnings(valkey_server
 
 def test_a_bus_that_never_answers_blocks_nobody(dead_end: str) -> None:
     troubles: list[str] = []
-    some = publisher(dead_end, max_events=1000, on_trouble=troubles.append)
-    for number in range(5000):
-        some.emit(event(number))
-    assert not some.flush(0.1)
-    assert settle(some).emitted == 5000
-    assert not some.close(0.1)
+    with closing(publisher(dead_end, max_events=1000, on_trouble=troubles.append)) as some:
+        for number in range(5000):
+            some.emit(event(number))
+        assert not some.flush(0.1)
+        assert settle(some).emitted == 5000
+        assert not some.close(0.1)
+
+
+def test_a_bus_that_never_answers_does_not_hold_up_who_waits_for_the_spool(dead_end: str, tmp_path: Path) -> None:
+    with closing(publisher(dead_end, spool_dir=tmp_path)) as some:
+        for number in range(20):
+            some.emit(event(number))
+            assert some.flush(4, "spool"), "the connection's own timeout is five seconds"
+        assert settle(some).sealed == 20
 
 
 def test_no_bus_at_all_is_told_once_and_events_wait_within_bounds() -> None:
@@ -278,8 +293,7 @@ def test_the_drops_are_reported_when_the_bus_is_back(valkey_servers: Callable[..
 
 def test_closing_says_goodbye(valkey: str) -> None:
     store = Store(valkey)
-    with store.running():
-        some = publisher(valkey)
+    with store.running(), closing(publisher(valkey)) as some:
         some.emit(event(1))
         assert some.flush(20)
         assert some.close()
@@ -388,11 +402,11 @@ def test_required_without_a_spool_is_an_error_of_the_settings() -> None:
 
 def test_a_publisher_sends_what_an_earlier_process_left_in_its_spool(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
-    first = Publisher(nowhere, spool_dir=tmp_path, flush_interval_seconds=0.01)
-    for number in range(10):
-        first.emit(event(number))
-    assert first.flush(20, "spool")
-    assert first.close(0.1), "it is safe"
+    with closing(Publisher(nowhere, spool_dir=tmp_path, flush_interval_seconds=0.01)) as first:
+        for number in range(10):
+            first.emit(event(number))
+        assert first.flush(20, "spool")
+        assert first.close(0.1), "it is safe"
     assert len(spooled_lanes(tmp_path)) == 1
     with store.running(), closing(publisher(valkey, spool_dir=tmp_path)) as second:
         second.emit(event(10))
