@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import signal
 import sys
@@ -61,11 +62,10 @@ def parse_zone(text: str) -> tzinfo | None:
         return None
     if text.upper() in ("UTC", "Z"):
         return UTC
-    if text[:1] in "+-" and text[1:].replace(":", "").isdecimal():
-        digits = text[1:].replace(":", "").ljust(4, "0")
-        minutes = int(digits[:2]) * 60 + int(digits[2:4])
-        if len(digits) == 4 and minutes < 1440:
-            return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+    offset = re.fullmatch(r"([+-])(\d\d?)(?::?([0-5]\d))?", text)
+    if offset is not None and int(offset[2]) < 24:
+        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     try:
         return zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
