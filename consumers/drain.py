@@ -187,7 +187,8 @@ class Drain:
         if partition is not None:
             self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
             level = logging.DEBUG if partition.clean else logging.INFO  # each slice takes its partitions anew
-            _log.log(level, "holding %s%s", partition.facts(), "" if partition.clean else ", its last holder vanished")
+            facts = " ".join(f"{name} {value}" for name, value in partition.facts().items())
+            _log.log(level, "holding %s%s", facts, "" if partition.clean else ", its last holder vanished")
 
     def _drop_fenced(self) -> None:
         for key, held in list(self._held.items()):

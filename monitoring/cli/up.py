@@ -265,6 +265,7 @@ def worker(queues: tuple[str, ...], processes: int) -> None:
     chosen = _part("worker")
     served = queues or jobs.QUEUES
     url = locate(chosen)
+    click.echo(f"monitoring worker: {processes} on {', '.join(served)}; Ctrl-C to stop")
     _preload(served)
     if processes == 1:
         _work(chosen, url, served)
