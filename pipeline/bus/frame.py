@@ -46,6 +46,7 @@ __all__ = [
     "MAX_FRAME_EVENTS",
     "Columns",
     "Frame",
+    "collapse",
     "decode_payload",
     "encode_columns",
     "encode_payload",
@@ -190,21 +191,23 @@ def seal(
 
 def encode_payload(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> bytes:
     """The payload for these events. Raises TypeError where a text holds lone surrogates."""
-    return encode_columns(list(zip(*events, strict=True)), rejected)
+    return encode_columns(collapse(list(zip(*events, strict=True))), rejected)
 
 
-def encode_columns(columns: Sequence[Sequence[Any]], rejected: Sequence[Rejected] = ()) -> bytes:
-    """`encode_payload` for events that are turned into columns already."""
-    body: dict[str, Any] = {"columns": [_shared(column) for column in columns]}
+def collapse(columns: Sequence[Sequence[Any]]) -> Columns:
+    """Columns with the one value in place of many equal ones; a look at both ends spares most columns the count."""
+    return [
+        column[0] if column[0] == column[-1] and column.count(column[0]) == len(column) else column
+        for column in columns
+    ]
+
+
+def encode_columns(columns: Columns, rejected: Sequence[Rejected] = ()) -> bytes:
+    """`encode_payload` for events that are turned into columns and collapsed already."""
+    body: dict[str, Any] = {"columns": columns}
     if rejected:
         body["rejected"] = [[r.reason, base64.b64encode(r.raw).decode(), r.source, r.line] for r in rejected]
     return orjson.dumps(body)
-
-
-def _shared(column: Sequence[Any]) -> Any:
-    """The one value of the column where all are the same; a look at both ends spares most columns the count."""
-    first = column[0]
-    return first if first == column[-1] and column.count(first) == len(column) else column
 
 
 class Payload(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.pipeline.bus.frame import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, encode_columns
+from monitoring.pipeline.bus.frame import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Columns, collapse, encode_columns
 from monitoring.pipeline.events.event import COLUMNS, MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.publish.buffer import BASE_BYTES, text_bytes
 
@@ -50,10 +50,13 @@ def pack(events: Sequence[Event], rejected: Sequence[Rejected] = (), *, max_text
     many = len(events) + len(rejected)
     if many > 1 and (size > 2 * max_text_bytes or many > MAX_FRAME_EVENTS):
         return _halves(events, rejected, max_text_bytes, size)
-    if columns is None or not _sound(columns):
+    if columns is None:
+        return _mended(events, rejected, max_text_bytes, size)
+    collapsed = collapse(columns)
+    if not _sound(collapsed, columns):
         return _mended(events, rejected, max_text_bytes, size)
     try:
-        payload = encode_columns(columns, rejected)
+        payload = encode_columns(collapsed, rejected)
     except TypeError:
         return _mended(events, rejected, max_text_bytes, size)
     if len(payload) > MAX_EVENT_BYTES:
@@ -85,11 +88,13 @@ def _text_bytes(columns: list[tuple[Any, ...]]) -> int:
     return sum(sum(map(len, column)) for column in long) + BASE_BYTES * len(columns[0])
 
 
-def _sound(columns: list[tuple[Any, ...]]) -> bool:
+def _sound(collapsed: Columns, columns: list[tuple[Any, ...]]) -> bool:
     """Whether the drain will accept these types and numbers."""
     if not columns:
         return True
-    times, levels, *texts = columns
+    times, levels, *texts = (
+        column if column is whole else (column,) for column, whole in zip(collapsed, columns, strict=True)
+    )
     return (
         set(map(type, times)) == {int} == set(map(type, levels))
         and min(times) >= 0

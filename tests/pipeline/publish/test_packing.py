@@ -79,6 +79,11 @@ def test_values_of_other_types_are_converted_instead_of_spoiling_the_frame() -> 
     assert levels == [9, 9, 24, 1, 9, 9]
 
 
+def test_a_text_that_is_a_tuple_is_not_taken_for_a_column() -> None:
+    packing = pack([event(logger=("a", "b"))] * 2, max_text_bytes=AIM)
+    assert decoded(packing)[0].columns[5] == "('a', 'b')"
+
+
 def test_times_that_the_store_cannot_hold_are_moved_to_its_bounds() -> None:
     packing = pack([event(timestamp=-1), event(timestamp=1 << 70), event()], max_text_bytes=AIM)
     assert decoded(packing)[0].columns[0][:2] == [0, LATEST_NS]
