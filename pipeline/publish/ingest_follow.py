@@ -9,6 +9,7 @@ gone                                wait; what still comes through the open file
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import Literal
 
 from monitoring.pipeline.publish.ingest_feed import Feed
 from monitoring.pipeline.publish.ingest_source import FileSource, Unreadable
-from monitoring.pipeline.publish.ingest_state import Identity, identify
+from monitoring.pipeline.publish.ingest_state import Identity, Last, Place, identify
 
-__all__ = ["QUIET_SECONDS", "Change", "Follower", "change_of", "copy_beside", "renamed_to"]
+__all__ = ["QUIET_SECONDS", "Change", "Follower", "change_of", "copy_beside", "missed"]
 
 QUIET_SECONDS = 1.0
 """How long a renamed file must have been quiet: its writer reopens when it is told to, not when it is renamed."""
+
+_NUMBERED = re.compile(r"[.-]\d{1,14}")
+"""How rotated files are called: app.log.1, app.log-20240501."""
 
 Change = Literal["none", "truncated", "renamed", "gone"]
 
@@ -49,14 +53,24 @@ def copy_beside(path: Path, known: Identity, offset: int) -> Path | None:
     return None
 
 
-def renamed_to(path: Path, device: int, inode: int) -> Path | None:
-    """Where the file is now that stood under `path`: `app.log.1` beside `app.log`."""
+def missed(path: Path, last: Last, known: Callable[[Identity], bool]) -> list[tuple[Path, Place | None]]:
+    """What was rotated away from `path` since it was read last, oldest first, and where to go on in each.
+
+    That is the file itself under its new name, or the copy that was made before it was truncated, and numbered
+    files beside it that were written since and never read. A Place of None: where the state says.
+    """
+    found: list[tuple[int, Path, Place | None]] = []
     for candidate in _siblings(path):
+        identity = _identity(candidate)
+        if identity is None or _NUMBERED.fullmatch(candidate.name.removeprefix(path.name)) is None:
+            continue
         with suppress(OSError):
-            stat = candidate.stat()
-            if (stat.st_dev, stat.st_ino) == (device, inode):
-                return candidate
-    return None
+            modified = candidate.stat().st_mtime_ns
+            if last.is_at(identity):
+                found.append((modified, candidate, None))
+            elif not known(identity) and modified > last.updated:
+                found.append((modified, candidate, last.place if last.goes_on_in(identity) else None))
+    return [(candidate, place) for _, candidate, place in sorted(found)]
 
 
 def _siblings(path: Path) -> list[Path]:

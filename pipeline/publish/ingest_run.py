@@ -18,7 +18,7 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import AlreadyRunning
 from monitoring.pipeline.events.event import Event, Rejected
 from monitoring.pipeline.publish.ingest_feed import Feed, Options
-from monitoring.pipeline.publish.ingest_follow import Follower, renamed_to
+from monitoring.pipeline.publish.ingest_follow import Follower, missed
 from monitoring.pipeline.publish.ingest_lanes import Lanes, Stored
 from monitoring.pipeline.publish.ingest_report import FileReport, Report
 from monitoring.pipeline.publish.ingest_source import Broken, FileSource, PipeSource, Unreadable, open_source
@@ -101,7 +101,7 @@ class Ingest:
     def follow(self, paths: Sequence[Path]) -> Report:
         """Read the files and what is written to them, across rotation, until `stop` says so."""
         self.report.total_bytes = None
-        self._finish_renamed(paths)
+        self._read_missed(paths)
         followers = [Follower(path, self._begin_followed) for path in paths]
         while followers and not self._stop():
             busy = False
@@ -141,8 +141,8 @@ class Ingest:
     def _feed(self, source: FileSource | PipeSource, place: Place, *, live: bool, lock: Lock | None = None) -> Feed:
         return Feed(source, self._options, place, live=live, lock=lock, slice_lines=self._tuning.frame_events)
 
-    def _begin(self, source: FileSource, *, live: bool, previous: Feed | None = None) -> Feed:
-        """A feed of this file, locked, at the place where earlier runs stopped.
+    def _begin(self, source: FileSource, *, live: bool, previous: Feed | None = None, at: Place | None = None) -> Feed:
+        """A feed of this file, locked, at the place where earlier runs stopped or `at` another.
 
         `previous` is the feed of the same name that was truncated: its lock passes over.
         """
@@ -154,7 +154,7 @@ class Ingest:
                 feed.dirty = True
                 return self._register(feed)
             lock = self._state.lock_file(source.identity, source.name)
-            place = Place() if self._again else self._state.place(source.identity)
+            place = at or (Place() if self._again else self._state.place(source.identity))
             return self._register(self._feed(source, place, live=live, lock=lock))
         except BaseException:
             source.close()
@@ -174,20 +174,19 @@ class Ingest:
             raise Unreadable(f"{path} is compressed and cannot be followed; ingest it without --follow")
         return self._begin(source, live=True, previous=previous)
 
-    def _finish_renamed(self, paths: Sequence[Path]) -> None:
-        """Read to its end what an earlier run followed under these names and has been renamed since."""
+    def _read_missed(self, paths: Sequence[Path]) -> None:
+        """Read to its end what was rotated away under these names since an earlier run followed them."""
         for path in paths:
             last = None if self._again else self._state.last_of(str(path.absolute()))
-            try:
-                stat = path.stat()
-                if last is None or last == (stat.st_dev, stat.st_ino):
-                    continue
-                old = renamed_to(path, *last)
-                feed = None if old is None else self._begin(FileSource(old), live=False)
-            except (OSError, *_PROBLEMS):
-                continue  # best effort: it is compressed by now, or gone
-            if feed is not None:
-                self._read_through(feed)
+            if last is None:
+                continue
+            for candidate, place in missed(path, last, self._state.known):
+                try:
+                    feed = self._begin(FileSource(candidate), live=False, at=place)
+                except _PROBLEMS as error:
+                    self._note_problem(candidate, None, str(error))
+                else:
+                    self._read_through(feed)
 
     def _register(self, feed: Feed) -> Feed:
         place = feed.place

@@ -34,7 +34,7 @@ from monitoring.pipeline import failpoint
 from monitoring.pipeline.bus.frame import Frame, iter_records
 from monitoring.pipeline.errors import AlreadyRunning, MonitoringError, RetryableError, StoreCorrupt, StoreFull
 
-__all__ = ["FILE_NAME", "HEAD_BYTES", "Identity", "IngestState", "Lock", "Orphan", "Place", "identify"]
+__all__ = ["FILE_NAME", "HEAD_BYTES", "Identity", "IngestState", "Last", "Lock", "Orphan", "Place", "identify"]
 
 FILE_NAME = "ingest.db"
 HEAD_BYTES = 1024
@@ -96,6 +96,27 @@ class Place:
     line: int = 1
     format: str = ""
     last_ns: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """A file as it was when it was read last, at `updated` nanoseconds, and how far."""
+
+    device: int
+    inode: int
+    head_digest: bytes
+    head_length: int
+    updated: int
+    place: Place
+
+    def is_at(self, identity: Identity) -> bool:
+        """Whether this is the same place on disk."""
+        return (identity.device, identity.inode) == (self.device, self.inode)
+
+    def goes_on_in(self, identity: Identity) -> bool:
+        """Whether that file starts as this one did, and is longer than what was read."""
+        same = self.head_length > 0 and identity.continues(self.head_digest, self.head_length)
+        return same and identity.size > self.place.offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,20 +213,26 @@ class IngestState:
             return Place(generation=generation + 1)
         return Place(generation, offset, line, format_key, last_ns)
 
-    def last_of(self, path: str) -> tuple[int, int] | None:
-        """Device and inode of the file that was read last under this path."""
+    def known(self, identity: Identity) -> bool:
+        """Whether anything was ever read of the file at this place on disk."""
         with _errors_as_ours(self.path):
             row = self._db.execute(
-                "SELECT device, inode FROM file WHERE path = ? ORDER BY updated DESC LIMIT 1", (path,)
+                "SELECT 1 FROM file WHERE device = ? AND inode = ?", (str(identity.device), str(identity.inode))
             ).fetchone()
-        return None if row is None else (int(row[0]), int(row[1]))
+        return row is not None
 
-    def forget_file(self, identity: Identity) -> None:
-        """Read the file from its start next time."""
-        with self._transaction():
-            self._db.execute(
-                "DELETE FROM file WHERE device = ? AND inode = ?", (str(identity.device), str(identity.inode))
-            )
+    def last_of(self, path: str) -> Last | None:
+        """The file that was read last under this path."""
+        with _errors_as_ours(self.path):
+            row = self._db.execute(
+                "SELECT device, inode, head, head_length, updated, generation, offset, line, format, last_ns FROM file "
+                "WHERE path = ? ORDER BY updated DESC LIMIT 1",
+                (path,),
+            ).fetchone()
+        if row is None:
+            return None
+        device, inode, head, head_length, updated, *place = row
+        return Last(int(device), int(inode), head, head_length, updated, Place(*place))
 
     # lanes and frames
 

@@ -129,7 +129,12 @@ def test_the_last_file_under_a_name_is_remembered(tmp_path: Path) -> None:
     assert state.last_of("/a") is None
     state.commit(None, [(identity(inode=5), "/a", PLACE)], now_ns=1)
     state.commit(None, [(identity(inode=2**64 - 1), "/a", PLACE)], now_ns=2)
-    assert state.last_of("/a") == (1, 2**64 - 1)
+    last = state.last_of("/a")
+    assert last is not None and (last.device, last.inode, last.place, last.updated) == (1, 2**64 - 1, PLACE, 2)
+    assert last.is_at(identity(inode=2**64 - 1)) and not last.is_at(identity())
+    assert last.goes_on_in(identity(b"first line\n" + b"x" * 90)) and not last.goes_on_in(identity(b"other" * 50))
+    assert not last.goes_on_in(identity())
+    assert state.known(identity(inode=5)) and not state.known(identity(inode=6))
     state.close()
 
 
