@@ -27,9 +27,12 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=1200, help="events a second of each of the two producers")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end after so long with what there is")
     parser.add_argument("--directory", type=Path, help="kept, and gone on with where it holds a campaign")
+    parser.add_argument("--only", default="", help="only the kinds of faults whose names contain this")
     options = parser.parse_args()
     root = options.directory or Path(tempfile.mkdtemp(prefix="faults-"))
-    campaign = Campaign(root, seed=options.seed, rate=options.rate, say=lambda line: print(line, flush=True))
+    campaign = Campaign(
+        root, seed=options.seed, rate=options.rate, only=options.only, say=lambda line: print(line, flush=True)
+    )
     outcome = campaign.run(
         faults=options.faults, events=options.events, deadline=time.monotonic() + options.minutes * 60
     )

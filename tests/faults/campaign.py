@@ -41,8 +41,9 @@ class Outcome:
 class Campaign:
     """Runs in a directory, which holds the store, the journals and the state."""
 
-    def __init__(self, root: Path, *, seed: int, rate: int, say: Callable[[str], None]) -> None:
-        self.root, self._say = root, say
+    def __init__(self, root: Path, *, seed: int, rate: int, say: Callable[[str], None], only: str = "") -> None:
+        """`only` takes the kinds whose names contain it."""
+        self.root, self._say, self._only = root, say, only
         root.mkdir(parents=True, exist_ok=True)
         self.outcome = self._load(seed)
         self.product = Product(root, seed=self.outcome.seed, rate=rate)
@@ -52,7 +53,7 @@ class Campaign:
         product = self.product
         try:
             product.start()
-            kinds = possible(product)
+            kinds = [kind for kind in possible(product) if self._only in kind.name]
             began = time.monotonic()
             while (self.outcome.done < faults or product.stored() < events) and time.monotonic() < deadline:
                 if self.outcome.done < faults:
@@ -77,7 +78,7 @@ class Campaign:
         kind = deck[number % len(kinds)]
         chance = random.Random(f"{self.outcome.seed}/{number}/{kind.name}")
         kind.strike(self.product, chance)
-        seconds = self.product.wait_for_progress()
+        seconds = kind.recovered(self.product)
         self.outcome.recoveries.setdefault(kind.name, []).append(seconds)
         self.outcome.done += 1
         self._save()

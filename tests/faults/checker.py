@@ -235,20 +235,23 @@ def _check_accounts(accounts: dict[str, Account], report: Report) -> None:
         for number, found in enumerate(account.found):
             if found > 1:
                 report.find("doubled", f"{producer}: event {number} is there {found} times", found - 1)
+            if found and account.refused[number]:
+                report.find("unexpected", f"{producer}: event {number} was refused and is there")
         report.unacknowledged_absent += len(absent) - len(lost)
         _check_counters(producer, account, len(absent), report)
 
 
 def _check_counters(producer: str, account: Account, absent: int, report: Report) -> None:
-    """A producer that closed in order knows of every event: emitted = stored + dead-lettered + dropped."""
+    """A producer that closed in order knows of every event it gave: emitted = stored + dead-lettered + dropped."""
     if account.counters is None:
         return
     emitted, dropped = account.counters["emitted"], sum(account.counters["dropped"].values())
-    if emitted != len(account) or dropped != absent:
+    refused = sum(account.refused)
+    if emitted != len(account) - refused or dropped != absent - refused:
         report.find(
             "counters",
-            f"{producer} counted {emitted} emitted, {account.counters['dropped']} dropped;"
-            f" its journal has {len(account)}, of which {absent} are nowhere",
+            f"{producer} counted {emitted} emitted, {account.counters['dropped']} dropped; its journal has"
+            f" {len(account)}, of which {refused} were refused and {absent} are nowhere",
         )
 
 

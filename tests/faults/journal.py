@@ -3,6 +3,7 @@
     e <n> <sha>         event n is about to be emitted; sha = first 16 hex digits of SHA-256 of its content
     r <n> <sha>         the same for input that is no event and must end as a dead letter
     a <first> <last>    the product acknowledged these at A1 (fsynced in a spool) or above
+    x <first> <last>    the product refused these: it holds none of them
     c <json>            the producer's own counters when it closed: {"emitted": n, "dropped": {reason: n}}
 
 The lines of a batch are fsynced before the product is given the batch, and the acknowledgement after the
@@ -87,6 +88,11 @@ class Journal:
         if numbers:
             self._write(f"a {numbers.start} {numbers.stop - 1}\n")
 
+    def refused(self, numbers: range) -> None:
+        """The product raised instead of taking these."""
+        if numbers:
+            self._write(f"x {numbers.start} {numbers.stop - 1}\n")
+
     def conclude(self, emitted: int, dropped: dict[str, int]) -> None:
         """The producer's own counters, as it closed in order."""
         self._write("c " + json.dumps({"emitted": emitted, "dropped": dropped}) + "\n")
@@ -109,6 +115,7 @@ class Account:
     shas: array[int] = field(default_factory=lambda: array("Q"))
     rejected: bytearray = field(default_factory=bytearray)
     acknowledged: bytearray = field(default_factory=bytearray)
+    refused: bytearray = field(default_factory=bytearray)
     found: bytearray = field(default_factory=bytearray)
     counters: dict[str, Any] | None = None
     troubles: list[str] = field(default_factory=list)
@@ -138,11 +145,13 @@ def _read_line(account: Account, line: bytes) -> None:
             account.shas.append(int(sha, 16))
             account.rejected.append(kind == b"r")
             account.acknowledged.append(0)
-        elif kind == b"a":
+            account.refused.append(0)
+        elif kind in (b"a", b"x"):
             first, last = map(int, rest.split())
             if not 0 <= first <= last < len(account):
-                raise ValueError("acknowledges what was never emitted")
-            account.acknowledged[first : last + 1] = b"\1" * (last + 1 - first)
+                raise ValueError("answers what was never emitted")
+            answers = account.acknowledged if kind == b"a" else account.refused
+            answers[first : last + 1] = b"\1" * (last + 1 - first)
         elif kind == b"c":
             account.counters = json.loads(rest)
         else:

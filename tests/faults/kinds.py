@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults import hardships
 from tests.faults.product import PARTITIONS, Product, wait_until
 
 __all__ = ["KINDS", "Kind", "possible"]
@@ -25,10 +26,14 @@ LEASE_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A fault: its name, what it does, whether it needs small file systems of its own or a faked clock."""
+    """A fault: its name, what it does, whether it needs small file systems of its own or a faked clock.
+
+    `recovered` waits until what was hit works again; the seconds it took.
+    """
 
     name: str
     strike: Callable[[Product, random.Random], None]
+    recovered: Callable[[Product], float] = Product.wait_for_progress
     needs_mount: bool = False
     needs_clock: bool = False
 
@@ -193,7 +198,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("kill a drain worker", _kill_part("drain")),
     *(Kind(f"kill at {point}", _fail_at(point)) for point in FAILPOINTS),
     Kind("kill the ticker", _kill_part("ticker")),
-    Kind("kill the API", _kill_part("api")),
+    Kind("kill the API", _kill_part("api"), recovered=Product.wait_for_answers),
     Kind("kill the jobs worker", _kill_part("jobs")),
     Kind("kill the supervisor", _kill_supervisor),
     Kind("kill a producer", _kill_producer),
@@ -209,4 +214,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("disk full for the store", _fill_store, needs_mount=True),
     Kind("disk full for the spool", _fill_spool, needs_mount=True),
     Kind("bus out of memory", _fill_bus),
+    Kind("kill everything at once", hardships.kill_everything),
+    Kind("kill the bus, its file and a producer", hardships.kill_bus_and_producer),
+    Kind("tear the bus's file", hardships.tear_bus_file),
+    Kind("entry ids run backwards", hardships.run_ids_backwards),
+    Kind("set the product's clock", hardships.set_clock),
+    Kind("an event that kills the drain", hardships.emit_a_killer),
 )

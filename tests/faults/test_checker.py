@@ -278,6 +278,14 @@ def test_an_unacknowledged_event_may_be_absent_but_not_twice_there(copy):
     assert report.unacknowledged_absent == 2
 
 
+def test_a_refused_event_must_be_nowhere(copy):
+    changed_journal(copy, "p0", lambda lines: [*lines, "x 7 8\n"])
+    assert found(copy)["unexpected"] == 2
+    path = copy / "journals/p2.journal"
+    path.write_text(f"e 0 {1:016x}\nx 0 0\n" + 'c {"emitted": 0, "dropped": {}}\n')
+    assert found(copy) == {"unexpected": 2, "counters": 1}  # that one is of p0, which counted both
+
+
 def test_a_missing_segment_breaks_the_chain_and_loses_its_events(copy):
     (copy / "data/logs/p0/000002.db").unlink()
     assert {"segments", "catalog", "lost", "marks"} <= set(found(copy))
