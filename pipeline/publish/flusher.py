@@ -10,28 +10,28 @@ import random
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS, Frame
+from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS
 from monitoring.pipeline.bus.lanes import Lane
-from monitoring.pipeline.bus.streams import Reply, Transport
+from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs
 from monitoring.pipeline.errors import BusFull, BusUnavailable, MonitoringError, PermanentError, StoreCorrupt, StoreFull
 from monitoring.pipeline.publish.adopter import Adopter
+from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.breaker import Breaker
-from monitoring.pipeline.publish.buffer import Buffer, Mark
+from monitoring.pipeline.publish.buffer import Buffer
 from monitoring.pipeline.publish.outbox import Outbox
 from monitoring.pipeline.publish.packing import Packed, pack
 from monitoring.pipeline.publish.spool import Spool
+from monitoring.pipeline.publish.yielding import Yielding
 
-__all__ = ["Ack", "Barrier", "Flusher", "Plan"]
+__all__ = ["Flusher", "Plan"]
 
-Ack = Literal["spool", "bus", "store"]
-"""How safe is safe: fsynced in the spool (A1), on the bus (A2), committed to the store (A3)."""
 
 FRAME_BYTES = 256 << 10
 """Aim for a frame's text: about a thousand ordinary events, and sixteen frames make a round trip of 4 MiB."""
@@ -62,47 +62,6 @@ class Plan:
     spool_dir: Path | None
     spool_bytes: int
     required: bool
-
-
-@dataclass(slots=True, eq=False)
-class Barrier:
-    """A caller waits until everything that was buffered at `mark` is as safe as `ack`."""
-
-    mark: Mark
-    ack: Ack
-    done: threading.Event = field(default_factory=threading.Event)
-    given_up: bool = False
-    targets: list[tuple[Outbox, int]] | None = None
-
-
-class _Yielding:
-    """A transport that opens the flusher's lock while it waits for the other side.
-
-    Once `ending` it asks nothing more: whoever closes waits for one answer at most.
-    """
-
-    def __init__(self, transport: Transport, opened: Callable[[], AbstractContextManager[None]]) -> None:
-        self._transport = transport
-        self._opened = opened
-
-    def partitions(self, signal: str) -> int:
-        with self._opened():
-            return self._transport.partitions(signal)
-
-    def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
-        with self._opened():
-            return self._transport.publish(signal, partition, lane, frames)
-
-    def present(self, signal: str, partition: int, entry_id: str) -> bool:
-        with self._opened():
-            return self._transport.present(signal, partition, entry_id)
-
-    def report(self, signal: str, partition: int, lane: str, facts: Mapping[str, Any]) -> None:
-        with self._opened():
-            self._transport.report(signal, partition, lane, facts)
-
-    def close(self) -> None:
-        self._transport.close()
 
 
 class Flusher:
@@ -306,10 +265,10 @@ class Flusher:
             if self.transport is None:
                 with self._opened():
                     self.transport = self._plan.transport_factory()
-            self._exchange(_Yielding(self.transport, self._opened), now)
+            self._exchange(Yielding(self.transport, self._opened), now)
             if self._adopter is not None and self._adopter.due(now) <= now:
                 with self._opened():
-                    self._adopter.step(_Yielding(self.transport, self._unless_ending), now)
+                    self._adopter.step(Yielding(self.transport, self._unless_ending), now)
         except BusFull as error:
             self._bus_fails(error, now, at_least=error.retry_after_seconds)
         except PermanentError as error:
@@ -324,6 +283,7 @@ class Flusher:
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
+        """The lock is open inside. Once `ending` nothing more is asked: who closes waits for one answer at most."""
         with self._unless_ending():
             self._lock.release()
             try:
@@ -426,7 +386,7 @@ class Flusher:
             if self._packed or not self._buffer.passed(barrier.mark):
                 return False
             barrier.targets = [(outbox, outbox.lane.next_seq - 1) for outbox in self._outboxes]
-        return all(_as_safe_as(barrier.ack, outbox, seq) for outbox, seq in barrier.targets)
+        return barrier.reached
 
     @property
     def rouse_at(self) -> int:
@@ -482,11 +442,3 @@ class Flusher:
                 outbox.journal.close()
         if self._adopter is not None:
             self._adopter.close()
-
-
-def _as_safe_as(ack: Ack, outbox: Outbox, seq: int) -> bool:
-    if seq <= outbox.lane.low:
-        return True
-    if ack == "spool":
-        return outbox.durable(seq)
-    return ack == "bus" and outbox.lane.on_bus(seq)

@@ -20,8 +20,9 @@ from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import BusFull, IngestRefused, MonitoringError, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
-from monitoring.pipeline.publish.flusher import Ack, Barrier, Flusher, Plan
+from monitoring.pipeline.publish.flusher import Flusher, Plan
 from monitoring.pipeline.publish.outbox import by_lane
 
 __all__ = ["Counters", "Publisher"]

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from monitoring.pipeline.bus.frame import Frame, decode_payload
 from monitoring.pipeline.bus.streams import Reply, Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
@@ -151,7 +149,3 @@ def publisher(url: str, **changes: Any) -> Publisher:
 
 def spooled_lanes(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-
-
-def attributes(number: int) -> str:
-    return orjson.dumps({"n": number}).decode()

@@ -44,6 +44,9 @@ class Scripted(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_: Any) -> None:
+        """Clients that leave in the middle of an answer are part of the tests."""
+
     def say(self, status: int, body: Any = None, **headers: str) -> None:
         self.answers.append((status, headers, b"" if body is None else orjson.dumps(body)))
 
