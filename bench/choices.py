@@ -108,14 +108,15 @@ def _build(path: Path, variant: Variant, frames: list[bytes]) -> tuple[apsw.Conn
     newest: int | None = None
     serial, spent = 0, 0.0
     hints: dict[int, int] = {}
+    used: set[int] = set()
     for first in range(0, len(frames), BATCH_FRAMES):
         rows = Rows()
         for payload in frames[first : first + BATCH_FRAMES]:
             rows.extend(_rows(payload, dimensions))
         started = time.process_time()
         times, *columns, text = rows.by_time().columns
-        ids = allocate(times, newest=newest, taken=lambda ids: set(), hints=hints)
-        newest = ids[-1]
+        ids = allocate(times, newest=newest, taken=used.intersection, hints=hints)
+        newest, used = ids[-1], set(ids)  # times rise, so only the batch before can be in the way
         words = columns[5] if variant.text == "message" else text if variant.tokens else map(_without_tokens, text)
         keys: Any = ids
         kept: tuple[Any, ...] = (ids, [0] * len(ids), *columns)
