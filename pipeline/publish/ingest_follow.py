@@ -53,24 +53,25 @@ def copy_beside(path: Path, known: Identity, offset: int) -> Path | None:
     return None
 
 
-def missed(path: Path, last: Last, known: Callable[[Identity], bool]) -> list[tuple[Path, Place | None]]:
+def missed(path: Path, last: Last, known: Callable[[Identity], Place | None]) -> list[tuple[Path, Place]]:
     """What was rotated away from `path` since it was read last, oldest first, and where to go on in each.
 
     That is the file itself under its new name, or the copy that was made before it was truncated, and numbered
-    files beside it that were written since and never read. A Place of None: where the state says.
+    files beside it that were written since. `known` says how far a file was read, None for one that never was.
     """
-    found: list[tuple[int, Path, Place | None]] = []
+    found: list[tuple[int, Path, Place]] = []
     for candidate in _siblings(path):
         identity = _identity(candidate)
         if identity is None or _NUMBERED.fullmatch(candidate.name.removeprefix(path.name)) is None:
             continue
         with suppress(OSError):
             modified = candidate.stat().st_mtime_ns
-            if last.is_at(identity):
-                found.append((modified, candidate, None))
-            elif not known(identity) and modified > last.updated:
-                found.append((modified, candidate, last.place if last.goes_on_in(identity) else None))
-    return [(candidate, place) for _, candidate, place in sorted(found)]
+            if modified <= last.updated and not last.is_at(identity):
+                continue
+            place = known(identity) or (last.place if last.goes_on_in(identity) else Place())
+            if place.offset < identity.size:
+                found.append((modified, candidate, place))
+    return [(candidate, place) for _, candidate, place in sorted(found, key=lambda item: item[:2])]
 
 
 def _siblings(path: Path) -> list[Path]:

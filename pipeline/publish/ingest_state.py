@@ -213,13 +213,13 @@ class IngestState:
             return Place(generation=generation + 1)
         return Place(generation, offset, line, format_key, last_ns)
 
-    def known(self, identity: Identity) -> bool:
-        """Whether anything was ever read of the file at this place on disk."""
+    def known(self, identity: Identity) -> Place | None:
+        """As `place`, but None for a file of which nothing was ever read."""
         with _errors_as_ours(self.path):
             row = self._db.execute(
                 "SELECT 1 FROM file WHERE device = ? AND inode = ?", (str(identity.device), str(identity.inode))
             ).fetchone()
-        return row is not None
+        return None if row is None else self.place(identity)
 
     def last_of(self, path: str) -> Last | None:
         """The file that was read last under this path."""
