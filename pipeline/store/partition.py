@@ -30,6 +30,7 @@ from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.rows import Dimensions, Rows
 from monitoring.pipeline.store.segment import DeadLetter, Segment, create
+from monitoring.pipeline.store.space import space_needed
 from monitoring.pipeline.store.suspects import Suspect
 
 __all__ = ["Limits", "Partition", "acquire", "active_number"]
@@ -120,8 +121,9 @@ class Partition:
         """Sort entries into what must be written; nothing is yet."""
         segment = self.segment
         try:
-            memory = Memory(segment.mark, self._was_corrupt, segment.dimensions)
-            return admit(entries, memory, now_ns=self._now_ns())
+            with space_needed(segment.path):  # reading too: it may have to make the index of a log
+                memory = Memory(segment.mark, self._was_corrupt, segment.dimensions)
+                return admit(entries, memory, now_ns=self._now_ns())
         except BaseException:
             segment.forget()
             raise
@@ -207,7 +209,8 @@ class Partition:
 
     def roll_over_if_due(self) -> bool:
         """Seal the segment and follow it by a new one where it is large or old enough."""
-        head = self.segment.head()
+        with space_needed(self.segment.path):
+            head = self.segment.head()
         age_seconds = (self._now_ns() - head.created) / 1e9
         limits = self._limits
         if head.rows + head.letters == 0 or not (
