@@ -66,6 +66,8 @@ class Campaign:
                 name: {str(key): count for key, count in value.items()} if isinstance(value, dict) else value
                 for name, value in report.items()
             }
+            if doubts := product.verify():
+                self.outcome.report |= {"ok": False, "verify": doubts}
             self._save()
         finally:
             product.close()
