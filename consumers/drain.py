@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -206,10 +206,10 @@ class Drain:
         found = self.streams.read(cursors, count=self._count, block_ms=BLOCK_MS)
         for key, held in list(self._held.items()):
             entries = found.get(key)
-            if entries:
-                self._batch(held, entries)
-            else:
+            if not entries:
                 self._idle(held)
+            for portion in _portions(entries or [], self._batch_events):
+                self._batch(held, portion)
         if found:
             self._linger(found)
 
@@ -269,7 +269,7 @@ class Drain:
         if batch.frames:
             events = max(1.0, (len(batch.rows) + len(batch.letters)) / batch.frames)
             size = max(1.0, sum(len(entry.fields.get(b"payload", b"")) for entry in entries) / len(entries))
-            self._count = int(max(4, min(1000, self._batch_events / events, READ_BYTES / size)))
+            self._count = int(max(1, min(1000, self._batch_events / events, READ_BYTES / size)))
 
     def _linger(self, found: dict[str, list[Entry]]) -> None:
         if all(len(entries) < self._count for entries in found.values()):
@@ -287,3 +287,22 @@ class Drain:
         if self._trouble is not None:
             _log.info("going on")
             self._trouble = None
+
+
+def _portions(entries: list[Entry], most_events: int) -> Iterator[list[Entry]]:
+    """The entries in portions of at most so many events, by what the frames say of themselves; at least one each.
+
+    Frames grow while the bus is slow, and what a commit holds in memory grows with its events.
+    """
+    portion: list[Entry] = []
+    events = 0
+    for entry in entries:
+        count = entry.fields.get(b"count", b"")
+        announced = int(count) if count.isdigit() and len(count) < 9 else 0
+        if portion and events + announced > most_events:
+            yield portion
+            portion, events = [], 0
+        portion.append(entry)
+        events += announced
+    if portion:
+        yield portion

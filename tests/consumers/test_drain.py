@@ -16,6 +16,7 @@ from monitoring.pipeline import failpoint, jobs, settings
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.partition import Partition
 from monitoring.pipeline.store.segment import open_readonly
 from monitoring.pipeline.store.verify import verify
 from tests.frames import Sender, event
@@ -148,6 +149,27 @@ def test_two_drains_share_the_partitions_and_one_takes_all_when_the_other_leaves
     assert first.holding == [0, 1] or first.holding == [1, 0]
     first.close()
     assert bench.catalog.drains() == []
+
+
+def test_no_commit_holds_more_events_than_the_setting_says_but_for_a_frame_that_does(tmp_path, valkey, monkeypatch):
+    bench = Bench(tmp_path, valkey, MONITORING_BATCH_EVENTS="50")
+    sender = Sender(created=NOW)
+    sizes = [20, 20, 20, 60, 10, 40]
+    bench.publish(
+        0, *[sender.frame([event(number * 100 + n) for n in range(size)]) for number, size in enumerate(sizes)]
+    )
+    commits: list[int] = []
+    admit = Partition.admit
+
+    def counting(self, entries):
+        batch = admit(self, entries)
+        commits.append(len(batch.rows))
+        return batch
+
+    monkeypatch.setattr(Partition, "admit", counting)
+    bench.drain(sum(sizes)).close()
+    assert commits == [40, 20, 60, 50]
+    assert len(bench.stored()) == sum(sizes)
 
 
 def test_small_segments_roll_over_while_draining_and_nothing_is_lost(tmp_path, valkey):
