@@ -35,10 +35,19 @@ def _modules(tree: Path) -> set[str]:
     return own | linked
 
 
+def _environment() -> dict[str, str]:
+    foreign = ("MONITORING_", "PYTHON", "COV_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
 def _run(*command: str | Path, cwd: Path, **environ: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MONITORING_", "PYTHON", "COV_"))}
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env={**kept, **environ}, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**_environment(), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
@@ -87,6 +96,11 @@ def test_an_installed_distribution_brings_one_top_level_import_and_works(
     dependencies = sysconfig.get_path("purelib")
     where = _run(python, "-P", "-c", script, cwd=tmp_path, PYTHONPATH=dependencies).strip()
     assert Path(where) == site / "monitoring" / "pipeline" / "bus" / "frame.py"
+    bare = subprocess.run(
+        [tmp_path / "venv" / "bin" / "monitoring"], cwd=tmp_path, env=_environment(), capture_output=True, text=True
+    )
+    assert bare.returncode == 1
+    assert bare.stderr.startswith("monitoring: commands need more packages (click)")
     command = _run(tmp_path / "venv" / "bin" / "monitoring", "--version", cwd=tmp_path, PYTHONPATH=dependencies)
     assert PROJECT["project"]["version"] in command
 

@@ -9,7 +9,12 @@ import difflib
 import importlib
 from typing import Any, NamedTuple
 
-import click
+try:
+    import click
+except ModuleNotFoundError as error:  # the base installation is for services that only send
+    raise SystemExit(
+        f"monitoring: commands need more packages ({error.name}): install monitoring-pipeline[server]"
+    ) from None
 
 from monitoring import __version__
 from monitoring.pipeline.errors import MonitoringError, SettingsError
