@@ -138,7 +138,7 @@ class Reader:
         self.ready: list[Event] = []
         self.rejected: list[Rejected] = []
         self._strict = strict
-        self._next = boundary
+        self._offset, self._number = boundary
         self._open: deque[_Group] = deque()
         self._streams: dict[str, _Group] = {}
         self._current = boundary.line
@@ -151,7 +151,7 @@ class Reader:
         """Where a new reader would have to begin: everything before it is in `ready`, `rejected`, or taken."""
         if self._open:
             return Boundary(self._open[0].offset, self._open[0].line)
-        return self._next
+        return Boundary(self._offset, self._number)
 
     @property
     def waiting(self) -> bool:
@@ -160,20 +160,22 @@ class Reader:
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Take lines, each without its newline and none longer than MAX_EVENT_BYTES."""
-        offset, number = self._next
+        offset, number = self._offset, self._number
         unwrap = self.format.unwrap
+        open_groups = self._open
+        quick = unwrap is None and self._takes_json
         for line in lines:
-            if unwrap is not None:
-                self._wrapped(line, offset, number)
-            elif line[:1] == b"{" and self._takes_json and not self._open:
+            if quick and line[:1] == b"{" and not open_groups:
                 self._json_line(line, offset, number)
-            else:
+            elif unwrap is None:
                 self._line(line, offset, number)
+            else:
+                self._wrapped(line, offset, number)
             offset += len(line) + 1
             number += 1
-            self._next = Boundary(offset, number)
-            if len(self._open) > 1 and self._too_much_open():
+            if len(open_groups) > 1 and self._too_much_open():
                 self.flush()
+        self._offset, self._number = offset, number
 
     def _too_much_open(self) -> bool:
         """Whether too much waits for a line in parts that began before it, or for a stream that never pauses."""
@@ -182,13 +184,14 @@ class Reader:
     def feed_last(self, line: bytes) -> None:
         """Take the last line of a file, which has no newline."""
         self.feed([line])
-        self._next = Boundary(self._next.offset - 1, self._next.line)
+        self._offset -= 1
 
     def feed_too_long(self, prefix: bytes, length: int) -> None:
         """Take a line of `length` bytes, newline included, that is too long for an event; `prefix` is its start."""
         self.flush()
-        self._reject(_TOO_LONG, prefix, self._next.line)
-        self._next = Boundary(self._next.offset + length, self._next.line + 1)
+        self._reject(_TOO_LONG, prefix, self._number)
+        self._offset += length
+        self._number += 1
 
     def flush(self) -> None:
         """Nothing more belongs to the lines so far: make events of them."""

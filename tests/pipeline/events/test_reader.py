@@ -338,7 +338,7 @@ def test_a_reader_can_be_replaced_at_any_line_and_the_events_are_the_same(
     rejected: list[Rejected] = []
     current = made(Boundary(0, 1), -1)
     for cut in sorted(min(cut, len(lines)) for cut in cuts):
-        current.feed(lines[current._next.line - 1 : cut])
+        current.feed(lines[current.boundary.line - 1 : cut])
         taken = current.take()
         events += taken[0]
         rejected += taken[1]
