@@ -23,7 +23,7 @@ from functools import partial
 from monitoring.consumers import poison, stop
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
-from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreFull
+from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreCorrupt, StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.batch import Batch
 from monitoring.pipeline.store.interface import LogStore, Writer
@@ -45,6 +45,10 @@ BLOCK_MS = 1000
 """Longest wait for an entry: as long as a drain may take to notice that it should stop."""
 READ_BYTES = 16 << 20
 """Most bytes to read at a time, by the average entry so far."""
+ASIDE_SECONDS = 30.0
+"""How often a partition is tried whose file is damaged."""
+CALM_SECONDS = 2 * BALANCE_SECONDS
+"""So long without trouble means that it is over: some is met again only when partitions are taken."""
 IDLE_SECONDS = 5.0
 """A drain that holds nothing for so long ends; the ticker starts another when there is something to hold."""
 
@@ -102,7 +106,9 @@ class Drain:
         self._count = 16
         self._balanced_at = float("-inf")
         self._useful_at = time.monotonic()
+        self._aside: dict[str, float] = {}
         self._trouble: str | None = None
+        self._troubled_at = 0.0
 
     @property
     def holding(self) -> list[int]:
@@ -145,7 +151,7 @@ class Drain:
         for leave in leaving:
             try:
                 leave()
-            except (Fenced, StoreFull) as error:
+            except (Fenced, StoreCorrupt, StoreFull) as error:
                 _log.warning("%s", error)  # the lease ends by itself
         self._held.clear()
         self._store.close()
@@ -175,14 +181,17 @@ class Drain:
             _log.info("released partition %d: %d drains share %d", held.partition.number, drains, len(numbers))
         for number in numbers:
             key = stream_key(SIGNAL, number)
-            if len(self._held) < fair and key not in self._held:
+            if len(self._held) < fair and key not in self._held and now >= self._aside.get(key, 0.0):
                 self._acquire(key, number)
 
     def _acquire(self, key: str, number: int) -> None:
         try:
             partition = self._store.acquire(number, self._me)
-        except LeaseBlocked as error:
+        except (LeaseBlocked, StoreFull) as error:  # perhaps of this partition alone
             self._say_trouble(error)
+            return
+        except StoreCorrupt as error:
+            self._set_aside(key, error)
             return
         if partition is not None:
             self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
@@ -204,14 +213,31 @@ class Drain:
         """One read over all partitions in hand, and a batch for each that has something."""
         cursors = {key: held.cursor for key, held in self._held.items()}
         found = self.streams.read(cursors, count=self._count, block_ms=BLOCK_MS)
+        failed: StoreFull | None = None
         for key, held in list(self._held.items()):
-            entries = found.get(key)
-            if not entries:
-                self._idle(held)
-            for portion in _portions(entries or [], self._batch_events):
-                self._batch(held, portion)
+            try:
+                self._tend(held, found.get(key, []))
+            except StoreFull as error:  # perhaps of this partition's file alone: first the others
+                failed = failed or error
+            except StoreCorrupt as error:
+                held.partition.abandon()
+                del self._held[key]
+                self._set_aside(key, error)
+        if failed is not None:
+            raise failed
         if found:
             self._linger(found)
+
+    def _tend(self, held: Held, entries: list[Entry]) -> None:
+        if not entries:
+            self._idle(held)
+        for portion in _portions(entries, self._batch_events):
+            self._batch(held, portion)
+
+    def _set_aside(self, key: str, error: StoreCorrupt) -> None:
+        """A damaged partition must not hold up the others; somebody may repair it."""
+        _log.error("%s is not drained: %s", key, error)
+        self._aside[key] = time.monotonic() + ASIDE_SECONDS
 
     def _batch(self, held: Held, entries: list[Entry]) -> None:
         failpoint.hit("drain.read")
@@ -279,12 +305,13 @@ class Drain:
 
     def _say_trouble(self, error: Exception) -> None:
         text = str(error)
+        self._troubled_at = time.monotonic()
         if text != self._trouble:
             _log.warning("waiting: %s", text)
             self._trouble = text
 
     def _recovered(self) -> None:
-        if self._trouble is not None:
+        if self._trouble is not None and time.monotonic() - self._troubled_at > CALM_SECONDS:
             _log.info("going on")
             self._trouble = None
 

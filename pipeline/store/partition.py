@@ -73,18 +73,18 @@ def acquire(
         number = active_number(catalog.data, signal, partition)
         segment = Segment(segment_path(catalog.data, signal, partition, number))
         try:
-            taken = _take(segment, me)
-            if taken is None:
-                segment.close()
-                return None
-            epoch, clean = taken
-            segment.epoch = epoch
-            head = segment.head()
-            if head.sealed is None:
-                catalog.note_overlooked(signal, partition, before=number)
-                catalog.note_active(signal, partition, number)
-                return Partition(catalog, segment, limits, me=me, clean=clean, now_ns=now_ns)
-            rollover.follow(segment, catalog, now_ns=now_ns())
+            with space_needed(segment.path):
+                taken = _take(segment, me)
+                if taken is None:
+                    segment.close()
+                    return None
+                epoch, clean = taken
+                segment.epoch = epoch
+                if segment.head().sealed is None:
+                    catalog.note_overlooked(signal, partition, before=number)
+                    catalog.note_active(signal, partition, number)
+                    return Partition(catalog, segment, limits, me=me, clean=clean, now_ns=now_ns)
+                rollover.follow(segment, catalog, now_ns=now_ns())
         except BaseException:
             segment.close()
             raise

@@ -14,7 +14,7 @@ from monitoring.consumers import stop
 from monitoring.consumers.drain import Drain
 from monitoring.pipeline import failpoint, jobs, settings
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, segment_path
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.partition import Partition
 from monitoring.pipeline.store.segment import open_readonly
@@ -208,6 +208,26 @@ def test_a_bus_that_goes_away_is_waited_for(tmp_path, valkey_servers):
         drain.run(0.5)
     drain.close()
     assert bench.stored() == ["event number 1", "event number 2"]
+
+
+def test_a_damaged_partition_does_not_hold_up_the_others_and_is_taken_again_when_repaired(bench, monkeypatch, caplog):
+    first, second = Sender(1, created=NOW), Sender(2, created=NOW)
+    bench.publish(0, first.frame([event(number) for number in range(500)]))
+    bench.drain(500).close()
+    path = segment_path(bench.settings.data, "logs", 0, 1)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:4096] + bytes(len(sound) - 4096))
+    bench.publish(0, first.frame([event(1000)]))
+    bench.publish(1, second.frame([event(1001)]))
+    monkeypatch.setattr(module, "ASIDE_SECONDS", 0.1)
+    drain = bench.drain(1)
+    assert bench.lengths() == [1, 0] and "logs:0" in caplog.text
+    path.write_bytes(sound)
+    ends = time.monotonic() + 60
+    while drain.done["events"] < 2 and time.monotonic() < ends:
+        drain.step()
+    drain.close()
+    assert bench.lengths() == [0, 0] and len(bench.stored()) == 502
 
 
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(bench):
