@@ -56,9 +56,9 @@ _JAVA_START = re.compile(
 _JAVA_NEXT = re.compile(r"(?:Caused by|Suppressed): |\.\.\. \d+ (?:more|common frames omitted)|Wrapped by: ")
 _GO_START = re.compile(r"(?:panic|fatal error): |goroutine \d+ \[")
 _GO_NEXT = re.compile(
-    r"goroutine \d+ \[|created by |exit status \d+|panic: |\[signal |\[recovered\]|runtime\.|r\w{1,6} +0x"
-    r"|[\w./*()\[\]{}·,$-]+\(.*\)\s*$|\.\.\.additional frames elided\.\.\.",
-    re.DOTALL,
+    r"goroutine \d+ \[|created by |exit status \d+|panic: |\[signal |\[recovered\]|r\w{1,6} +0x"
+    r"|\.\.\.additional frames elided\.\.\."
+    r"|[\w./-]{1,300}(?:\(\*?[\w\[\].,]{1,100}\))?[\w./\[\],-]{0,300}\([^\n]*\)\s*$"  # main.(*Shop).Buy(0x0, …)
 )
 _OTHER_START = re.compile(
     r"PHP (?:Fatal|Parse) error: |thread '.*' panicked at |Uncaught \w*(?:Error|Exception)\b|stack backtrace:"

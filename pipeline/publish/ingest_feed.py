@@ -229,7 +229,7 @@ class Feed:
         return Reader(
             found,
             defaults,
-            self.name,
+            str(self.source.path.absolute()) if isinstance(self.source, FileSource) else self.name,
             strict=self._options.file_format is not None,
             inherit=self._old,
             last_ns=last_ns,

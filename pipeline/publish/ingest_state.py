@@ -32,7 +32,14 @@ import apsw
 
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.bus.frame import Frame, iter_records
-from monitoring.pipeline.errors import AlreadyRunning, MonitoringError, RetryableError, StoreCorrupt, StoreFull
+from monitoring.pipeline.errors import (
+    AlreadyRunning,
+    MonitoringError,
+    PermanentError,
+    RetryableError,
+    StoreCorrupt,
+    StoreFull,
+)
 
 __all__ = ["FILE_NAME", "HEAD_BYTES", "Identity", "IngestState", "Last", "Lock", "Orphan", "Place", "identify"]
 
@@ -172,8 +179,14 @@ class IngestState:
     def __init__(self, data: Path) -> None:
         self.path = data / FILE_NAME
         self._locks = data / _LOCKS
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite: readable by all
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite: readable by all
+        except OSError as error:
+            raise PermanentError(
+                f"{self.path} cannot be written ({error.strerror}): what is read is remembered there. Run as the user "
+                "of `monitoring up`, or set MONITORING_DATA_DIR to a directory of your own, and MONITORING_BUS_URL"
+            ) from None
         with _errors_as_ours(self.path):
             self._db = apsw.Connection(str(self.path))
             self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)

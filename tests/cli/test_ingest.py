@@ -198,6 +198,17 @@ def test_without_a_bus_nothing_is_read(instance: Instance, tmp_path: Path) -> No
     assert not (tmp_path / "empty").exists()
 
 
+def test_over_http_each_line_is_stored_once_too(instance: Instance, remote: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text(JSON_LINES + "{broken\n")
+    with instance.draining():
+        result = CliRunner().invoke(main, ["ingest", str(path)], env={**remote, "MONITORING_BUS_URL": None})
+        again = CliRunner().invoke(main, ["ingest", str(path)], env={**remote, "MONITORING_BUS_URL": None})
+    assert (result.exit_code, again.exit_code) == (0, 0), result.output
+    assert "250 events, 1 rejected" in result.output and "nothing new" in again.output
+    check(instance, named(0, 250))
+
+
 def test_options_say_where_the_events_come_from(instance: Instance, tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     local = (datetime.now(UTC) - timedelta(hours=1)).astimezone(ZoneInfo("Asia/Tokyo")).replace(microsecond=0)

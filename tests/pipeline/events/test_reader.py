@@ -277,6 +277,26 @@ def test_an_event_that_grows_too_large_when_it_is_written_as_json_is_rejected() 
     assert len(encode_payload(made.ready, made.rejected)) < MAX_FRAME_BYTES
 
 
+@pytest.mark.parametrize(
+    "unit", ["(", ")", "a.", "a.A", "1:", "\\x41", '"', 'a="', "[", " ", ', client: "', "#1 ", "at "]
+)
+def test_no_line_makes_a_pattern_go_wild(unit: str) -> None:
+    """A pattern that looks at every pair of places in such a line would outlast any patience."""
+    line = (unit * 100_000)[: multiline.MAX_GROUP_BYTES - 1000].encode()
+    for before in (
+        b"panic: x",
+        b"Traceback (most recent call last):",
+        b"java.lang.AnException: x",
+        b"Error: x\n    at y",
+        b"x",
+    ):
+        for file_format in (by_name("plain"), by_name("python")):
+            made = Reader(file_format, DEFAULTS, "f")
+            made.feed([*before.split(b"\n"), line])
+            made.flush()
+            assert made.ready
+
+
 def test_what_waits_for_the_end_of_a_line_in_parts_is_bounded() -> None:
     made = reader([], "cri:plain")
     made.feed([b"2024-05-01T12:00:00Z stdout P begun"])

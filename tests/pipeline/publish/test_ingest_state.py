@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.pipeline.bus.frame import Frame
-from monitoring.pipeline.errors import AlreadyRunning, StoreCorrupt
+from monitoring.pipeline.errors import AlreadyRunning, PermanentError, StoreCorrupt
 from monitoring.pipeline.publish.ingest_state import (
     FILE_NAME,
     HEAD_BYTES,
@@ -191,6 +191,12 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
     with pytest.raises(StoreCorrupt, match="set it aside"):
         IngestState(tmp_path)
+
+
+def test_a_directory_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PermanentError, match="or set MONITORING_DATA_DIR to a directory of your own"):
+        IngestState(tmp_path / "file")
 
 
 def test_a_file_of_a_newer_release_is_refused(tmp_path: Path) -> None:
