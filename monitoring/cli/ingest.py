@@ -24,12 +24,12 @@ from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.events.defaults import host_name
 from monitoring.pipeline.events.formats.known import NAMES, by_name
+from monitoring.pipeline.ingest.feed import Options
+from monitoring.pipeline.ingest.lanes import Lanes
+from monitoring.pipeline.ingest.report import FileReport, Report
+from monitoring.pipeline.ingest.run import Ingest, Tuning
+from monitoring.pipeline.ingest.state import IngestState
 from monitoring.pipeline.publish.connect import transport_from
-from monitoring.pipeline.publish.ingest_feed import Options
-from monitoring.pipeline.publish.ingest_lanes import Lanes
-from monitoring.pipeline.publish.ingest_report import FileReport, Report
-from monitoring.pipeline.publish.ingest_run import Ingest, Tuning
-from monitoring.pipeline.publish.ingest_state import IngestState
 from monitoring.pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from click.testing import CliRunner, Result
 
 from monitoring.cli import main
 from monitoring.cli.ingest import next_command, parse_zone, render, summary
-from monitoring.pipeline.publish.ingest_report import FileReport, Reason, Report
-from monitoring.pipeline.publish.ingest_state import IngestState, identify
+from monitoring.pipeline.ingest.report import FileReport, Reason, Report
+from monitoring.pipeline.ingest.state import IngestState, identify
 from monitoring.pipeline.settings import TABLE
 from tests.instance import Instance
 

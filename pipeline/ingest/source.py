@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from monitoring.pipeline.errors import PermanentError
-from monitoring.pipeline.publish.ingest_state import Identity, identify
+from monitoring.pipeline.ingest.state import Identity, identify
 
 __all__ = ["BLOCK_BYTES", "Broken", "FileSource", "PipeSource", "Source", "Unreadable", "looks_binary", "open_source"]
 

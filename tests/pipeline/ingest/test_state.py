@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.errors import AlreadyRunning, PermanentError, StoreCorrupt
-from monitoring.pipeline.publish.ingest_state import (
+from monitoring.pipeline.ingest.state import (
     FILE_NAME,
     HEAD_BYTES,
     Identity,
@@ -154,7 +154,7 @@ def test_a_file_has_one_reader_at_a_time(tmp_path: Path) -> None:
 def test_a_lane_is_adopted_only_when_its_process_is_gone(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib\n"
-        "from monitoring.pipeline.publish.ingest_state import IngestState\n"
+        "from monitoring.pipeline.ingest.state import IngestState\n"
         "from tests.frames import Sender, event\n"
         "state = IngestState(pathlib.Path(sys.argv[1]))\n"
         "sender = Sender()\n"
@@ -234,7 +234,7 @@ def test_an_open_file_tells_who_it_is(tmp_path: Path) -> None:
 def test_a_file_continues_exactly_where_its_head_is_the_start_of_what_is_there(
     old: bytes, new: bytes, cut: int
 ) -> None:
-    from monitoring.pipeline.publish.ingest_state import _digest
+    from monitoring.pipeline.ingest.state import _digest
 
     grown = old + new
     assert identity(grown).continues(_digest(old), len(old))

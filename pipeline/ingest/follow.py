@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from monitoring.pipeline.publish.ingest_feed import Feed
-from monitoring.pipeline.publish.ingest_source import FileSource, Unreadable
-from monitoring.pipeline.publish.ingest_state import Identity, Last, Place, identify
+from monitoring.pipeline.ingest.feed import Feed
+from monitoring.pipeline.ingest.source import FileSource, Unreadable
+from monitoring.pipeline.ingest.state import Identity, Last, Place, identify
 
 __all__ = ["QUIET_SECONDS", "Change", "Follower", "change_of", "copy_beside", "missed"]
 

@@ -19,12 +19,13 @@ from monitoring.pipeline.bus.frame import decode_payload
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.errors import AlreadyRunning, BusUnavailable
 from monitoring.pipeline.events.event import Rejected
-from monitoring.pipeline.publish.ingest_feed import JOIN_SECONDS, SAMPLE_SECONDS, Options
-from monitoring.pipeline.publish.ingest_follow import QUIET_SECONDS
-from monitoring.pipeline.publish.ingest_lanes import Lanes
-from monitoring.pipeline.publish.ingest_report import Report
-from monitoring.pipeline.publish.ingest_run import Ingest, Tuning
-from monitoring.pipeline.publish.ingest_state import IngestState, identify
+from monitoring.pipeline.ingest.feed import JOIN_SECONDS, SAMPLE_SECONDS, Options
+from monitoring.pipeline.ingest.follow import QUIET_SECONDS
+from monitoring.pipeline.ingest.lanes import Lanes
+from monitoring.pipeline.ingest.report import Report
+from monitoring.pipeline.ingest.run import Ingest, Tuning
+from monitoring.pipeline.ingest.source import PipeSource
+from monitoring.pipeline.ingest.state import IngestState, identify
 from tests.pipeline.publish.support import FlakyTransport, Store, transport
 
 
@@ -358,9 +359,7 @@ def test_a_run_that_is_told_to_stop_while_the_bus_is_away_says_what_is_in_flight
 
 
 def test_reading_waits_for_commits_so_that_memory_stays_bounded(world: World, tmp_path: Path, monkeypatch: Any) -> None:
-    from monitoring.pipeline.publish import ingest_lanes
-
-    monkeypatch.setattr(ingest_lanes, "IN_FLIGHT_BYTES", 20_000)
+    monkeypatch.setattr("monitoring.pipeline.ingest.lanes.IN_FLIGHT_BYTES", 20_000)
     path = tmp_path / "app.log"
     path.write_text(lines(0, 20_000))
     most: list[int] = []
@@ -373,12 +372,10 @@ def test_reading_waits_for_commits_so_that_memory_stays_bounded(world: World, tm
 
 
 def piped(world: World, monkeypatch: pytest.MonkeyPatch, data: bytes, **named: Any) -> Report:
-    from monitoring.pipeline.publish import ingest_run, ingest_source
-
     reading, writing = os.pipe()
     os.write(writing, data)
     os.close(writing)
-    monkeypatch.setattr(ingest_run, "PipeSource", lambda handle: ingest_source.PipeSource(reading))
+    monkeypatch.setattr("monitoring.pipeline.ingest.run.PipeSource", lambda handle: PipeSource(reading))
     try:
         return world.run([None], **named)
     finally:

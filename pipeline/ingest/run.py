@@ -17,12 +17,12 @@ from pathlib import Path
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import AlreadyRunning
 from monitoring.pipeline.events.event import Event, Rejected
-from monitoring.pipeline.publish.ingest_feed import Feed, Options
-from monitoring.pipeline.publish.ingest_follow import Follower, missed
-from monitoring.pipeline.publish.ingest_lanes import Lanes, Stored
-from monitoring.pipeline.publish.ingest_report import FileReport, Report
-from monitoring.pipeline.publish.ingest_source import Broken, FileSource, PipeSource, Unreadable, open_source
-from monitoring.pipeline.publish.ingest_state import IngestState, Lock, Place
+from monitoring.pipeline.ingest.feed import Feed, Options
+from monitoring.pipeline.ingest.follow import Follower, missed
+from monitoring.pipeline.ingest.lanes import Lanes, Stored
+from monitoring.pipeline.ingest.report import FileReport, Report
+from monitoring.pipeline.ingest.source import Broken, FileSource, PipeSource, Unreadable, open_source
+from monitoring.pipeline.ingest.state import IngestState, Lock, Place
 
 __all__ = ["FRAME_BYTES", "Ingest", "Tuning"]
 

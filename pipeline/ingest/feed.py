@@ -11,9 +11,9 @@ from monitoring.pipeline.events.event import Event, Rejected
 from monitoring.pipeline.events.formats.format import Format
 from monitoring.pipeline.events.formats.known import SAMPLE_LINES, by_key, sniff
 from monitoring.pipeline.events.reader import Boundary, Reader
-from monitoring.pipeline.publish.ingest_lines import LineCutter, TooLong
-from monitoring.pipeline.publish.ingest_source import BLOCK_BYTES, FileSource, PipeSource
-from monitoring.pipeline.publish.ingest_state import Identity, Lock, Place
+from monitoring.pipeline.ingest.lines import LineCutter, TooLong
+from monitoring.pipeline.ingest.source import BLOCK_BYTES, FileSource, PipeSource
+from monitoring.pipeline.ingest.state import Identity, Lock, Place
 
 __all__ = ["JOIN_SECONDS", "Feed", "Options"]
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES
 from monitoring.pipeline.events.lenient import MAX_RAW_BYTES
-from monitoring.pipeline.publish.ingest_lines import LineCutter, TooLong
-from monitoring.pipeline.publish.ingest_source import Broken, FileSource, PipeSource, Unreadable, open_source
+from monitoring.pipeline.ingest.lines import LineCutter, TooLong
+from monitoring.pipeline.ingest.source import Broken, FileSource, PipeSource, Unreadable, open_source
 
 TEXT = b"".join(b"line number %d with some text in it\n" % number for number in range(20_000))
 

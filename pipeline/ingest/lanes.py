@@ -10,7 +10,7 @@ from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.events.event import Event, Rejected
-from monitoring.pipeline.publish.ingest_state import Identity, IngestState, Lock, Orphan, Place
+from monitoring.pipeline.ingest.state import Identity, IngestState, Lock, Orphan, Place
 from monitoring.pipeline.publish.sender import LaneSender
 
 __all__ = ["IN_FLIGHT_BYTES", "Lanes", "Stored"]

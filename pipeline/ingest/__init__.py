@@ -1,0 +1,1 @@
+"""Files in: what was read of each, exactly once, across kills, rotation and truncation."""
