@@ -28,10 +28,16 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end after so long with what there is")
     parser.add_argument("--directory", type=Path, help="kept, and gone on with where it holds a campaign")
     parser.add_argument("--only", default="", help="only the kinds of faults whose names contain this")
+    parser.add_argument("--again", type=float, default=0.25, help="share of faults that a second one follows at once")
     options = parser.parse_args()
     root = options.directory or Path(tempfile.mkdtemp(prefix="faults-"))
     campaign = Campaign(
-        root, seed=options.seed, rate=options.rate, only=options.only, say=lambda line: print(line, flush=True)
+        root,
+        seed=options.seed,
+        rate=options.rate,
+        only=options.only,
+        again=options.again,
+        say=lambda line: print(line, flush=True),
     )
     outcome = campaign.run(
         faults=options.faults, events=options.events, deadline=time.monotonic() + options.minutes * 60

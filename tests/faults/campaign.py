@@ -20,6 +20,7 @@ from tests.faults.product import Product
 
 __all__ = ["Campaign", "Outcome"]
 
+TWICE = "two faults in a row"
 _STATE = "state.json"
 
 
@@ -41,9 +42,12 @@ class Outcome:
 class Campaign:
     """Runs in a directory, which holds the store, the journals and the state."""
 
-    def __init__(self, root: Path, *, seed: int, rate: int, say: Callable[[str], None], only: str = "") -> None:
-        """`only` takes the kinds whose names contain it."""
-        self.root, self._say, self._only = root, say, only
+    def __init__(
+        self, root: Path, *, seed: int, rate: int, say: Callable[[str], None], only: str = "", again: float = 0.0
+    ) -> None:
+        """`only` takes the kinds whose names contain it; `again` is the share of faults that a second one follows
+        before the product has recovered from the first."""
+        self.root, self._say, self._only, self._again = root, say, only, again
         root.mkdir(parents=True, exist_ok=True)
         self.outcome = self._load(seed)
         self.product = Product(root, seed=self.outcome.seed, rate=rate)
@@ -80,12 +84,17 @@ class Campaign:
         kind = deck[number % len(kinds)]
         chance = random.Random(f"{self.outcome.seed}/{number}/{kind.name}")
         kind.strike(self.product, chance)
+        name = said = kind.name
+        if chance.random() < self._again:
+            second = chance.choice(kinds)
+            second.strike(self.product, chance)
+            name, said = TWICE, f"{kind.name}, then {second.name}"
         seconds = kind.recovered(self.product)
-        self.outcome.recoveries.setdefault(kind.name, []).append(seconds)
+        self.outcome.recoveries.setdefault(name, []).append(seconds)
         self.outcome.done += 1
         self._save()
         self._say(
-            f"{time.monotonic() - began:6.0f} s  fault {number + 1}/{faults} (seed {self.outcome.seed}): {kind.name},"
+            f"{time.monotonic() - began:6.0f} s  fault {number + 1}/{faults} (seed {self.outcome.seed}): {said},"
             f" recovered in {seconds:.1f} s"
         )
 
