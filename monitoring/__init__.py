@@ -1,8 +1,64 @@
 """Self-hosted monitoring and logging for Python teams.
 
 Services publish events over Redis streams; workers batch-write them to SQLite; a thin API serves search.
+
+    from monitoring.startup import start_monitoring_with_config
+    from monitoring import get_logger
+
+    start_monitoring_with_config()
+    get_logger(__name__).info("model loaded", model="llama", seconds=3.2)
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitoring.producers.context import bind, clear, contextual, unbind
+    from monitoring.producers.decorators import error_context, log_function
+    from monitoring.producers.formatter import JSONFormatter
+    from monitoring.producers.handler import MonitoringHandler
+    from monitoring.producers.logger import StructuredLogger, get_logger
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "JSONFormatter",
+    "MonitoringHandler",
+    "StructuredLogger",
+    "__version__",
+    "bind",
+    "clear",
+    "contextual",
+    "error_context",
+    "get_logger",
+    "log_function",
+    "unbind",
+]
+
+_HOMES = {
+    "JSONFormatter": "formatter",
+    "MonitoringHandler": "handler",
+    "StructuredLogger": "logger",
+    "bind": "context",
+    "clear": "context",
+    "contextual": "context",
+    "error_context": "decorators",
+    "get_logger": "logger",
+    "log_function": "decorators",
+    "unbind": "context",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the public face, imported when it is first asked for: the command line needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"monitoring.producers.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -102,6 +102,37 @@ TABLE: tuple[Setting, ...] = (
     Setting("MONITORING_MAX_BODY", 32 << 20, "size", "bytes",
             "largest HTTP body, compressed or not; larger ones are answered 413", minimum=1 << 10),
     Setting("MONITORING_WORKERS", 1, "whole", "processes", "drain workers that `monitoring up` starts"),
+    Setting("MONITORING_CAPTURE_LOGGING", True, "flag", "",
+            "an SDK publishes what the standard library's loggers log, too"),
+    Setting("MONITORING_CONSOLE", "auto", "choice", "",
+            "whether an SDK writes events to standard error, as well: auto does where LOG_FORMAT is set or it is a "
+            "terminal", choices=("auto", "on", "off")),
+    Setting("MONITORING_METRICS_INTERVAL", 10.0, "duration", "seconds",
+            "how often an SDK sends what its metrics have gained: the store's finest window", minimum=0.1),
+    Setting("MONITORING_COLLECTORS", "process,system,gpu", "text", "names",
+            "what an SDK measures by itself, of process, system and gpu (these two once a host); `none` for nothing"),
+    Setting("MONITORING_COLLECT_INTERVAL", 30.0, "duration", "seconds",
+            "how often: a sample of the whole host costs a few milliseconds", minimum=0.1),
+    Setting("MONITORING_SLOW_REQUEST", 1.0, "duration", "seconds",
+            "a request that takes longer is logged at WARNING; people notice a second"),
+    Setting("MONITORING_REQUEST_EXCLUDE",
+            "/health,/healthz,/livez,/readyz,/ping,/metrics,/favicon.ico,/robots.txt,/static/*,/assets/*",
+            "text", "paths", "requests that are not logged unless they fail: probes and static files; * at the end "
+            "stands for anything"),
+    Setting("MONITORING_REQUEST_SAMPLE", "", "text", "rates",
+            "part of the requests to log, by route: `/api/items/*=0.1,*=0.5`; errors and slow ones always are. "
+            "Default: all"),
+    Setting("MONITORING_CAPTURE_BODIES", False, "flag", "",
+            "request and response bodies of text types are logged: they hold what nobody expects"),
+    Setting("MONITORING_BODY_BYTES", 4 << 10, "size", "bytes", "of a body that is logged"),
+    Setting("MONITORING_REDACT_KEYS", "", "text", "names",
+            "more names whose values are hidden before anything leaves the process, separated by commas"),
+    Setting("MONITORING_REDACT_PATTERNS", "", "text", "patterns",
+            "more shapes to hide, one `kind=RE2 pattern` a line; a group named secret is what is hidden, else all"),
+    Setting("MONITORING_REDACT_ALLOW", "", "text", "patterns",
+            "RE2 patterns, one a line: a name or text that one matches whole is not hidden"),
+    Setting("MONITORING_LLM_PRICES", None, "text", "path",
+            "a JSON file with prices of models, in place of the built-in table"),
     Setting("MONITORING_FAILPOINT_DIR", None, "text", "path",
             "for fault tests only: a process that passes a failpoint whose file stands here consumes it and dies"),
     Setting("LOG_LEVEL", "INFO", "choice", "", "level of the product's own log on standard error",
@@ -155,6 +186,18 @@ class Settings:
         """A duration in seconds."""
         return float(self._values[key] or 0)
 
+    def flag(self, key: str) -> bool:
+        """A setting that is true or false."""
+        return bool(self._values[key])
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A text setting that lists names, separated by commas."""
+        return tuple(name.strip() for name in self.text(key).split(",") if name.strip())
+
+    def lines(self, key: str) -> tuple[str, ...]:
+        """A text setting with one entry a line."""
+        return tuple(line.strip() for line in self.text(key).splitlines() if line.strip())
+
     def path(self, key: str) -> Path | None:
         """A path setting, `~` expanded; None where it is unset."""
         value = self._values[key]
@@ -181,16 +224,20 @@ class Settings:
         return [(row, _shown(row, self._values[row.key]), self._sources[row.key]) for row in TABLE]
 
 
-def load(environ: Mapping[str, str] | None = None, *, strict: bool = True) -> Settings:
+def _raise(problem: SettingsError) -> None:
+    raise problem
+
+
+def load(environ: Mapping[str, str] | None = None, *, on_problem: Callable[[SettingsError], None] = _raise) -> Settings:
     """The settings of an environment (default: this process's).
 
-    Raises SettingsError for a value that cannot be used and, when `strict`, for an unknown name.
+    Raises SettingsError for an unknown name and for a value that cannot be used; where `on_problem` is given and
+    returns, the name is passed over and the default taken for the value.
     """
     environ = os.environ if environ is None else environ
-    if strict:
-        for name, nearest in unknown_names(environ):
-            hint = f"; did you mean {nearest}?" if nearest else "; `monitoring config` lists all"
-            raise SettingsError(f"{name} is not a setting{hint}")
+    for name, nearest in unknown_names(environ):
+        hint = f"; did you mean {nearest}?" if nearest else "; `monitoring config` lists all"
+        on_problem(SettingsError(f"{name} is not a setting{hint}"))
     values: dict[str, Value] = {}
     sources: dict[str, str] = {}
     for row in TABLE:
@@ -198,8 +245,12 @@ def load(environ: Mapping[str, str] | None = None, *, strict: bool = True) -> Se
         text = environ.get(name, "")
         if name == "MONITORING_PORT" and "://" in text:
             name = ""  # Kubernetes injects MONITORING_PORT=tcp://… for a service called "monitoring"
-        values[row.key] = _parse(row, name, text) if name else row.default
-        sources[row.key] = name or "default"
+        values[row.key], sources[row.key] = row.default, "default"
+        if name:
+            try:
+                values[row.key], sources[row.key] = _parse(row, name, text), name
+            except SettingsError as problem:
+                on_problem(problem)
     return Settings(values, sources)
 
 

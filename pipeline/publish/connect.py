@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from monitoring.pipeline.bus.embedded import URL_FILE
 from monitoring.pipeline.bus.streams import META_KEY, StreamTransport, Transport, connect, exchange
 from monitoring.pipeline.errors import SettingsError
+from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.settings import Settings
@@ -41,10 +42,17 @@ def transport_from(settings: Settings) -> Transport:
     )
 
 
-def publisher_from(settings: Settings, *, on_trouble: Callable[[str], None] = lambda reason: None) -> Publisher:
+def publisher_from(
+    settings: Settings,
+    *,
+    refine: Callable[[Sequence[Event]], Sequence[Event]] | None = None,
+    on_trouble: Callable[[str], None] = lambda reason: None,
+    on_start: Callable[[], None] = lambda: None,
+) -> Publisher:
     """The publisher of this process. Connects when the first event comes. Raises SettingsError.
 
-    A spool directory is used wherever one is named; durability `spool` and `required` need one.
+    A spool directory is used wherever one is named; durability `spool` and `required` need one. The callables are
+    those of Publisher.
     """
     durability, spool_dir = settings.text("durability"), settings.path("spool_dir")
     if durability != "memory" and spool_dir is None:
@@ -61,7 +69,9 @@ def publisher_from(settings: Settings, *, on_trouble: Callable[[str], None] = la
         spool_dir=spool_dir,
         spool_bytes=settings.whole("spool_bytes"),
         required=durability == "required",
+        refine=refine,
         on_trouble=on_trouble,
+        on_start=on_start,
     )
 
 

@@ -10,7 +10,7 @@ import random
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,13 @@ from monitoring.pipeline.bus.lanes import Lane
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs
 from monitoring.pipeline.errors import BusFull, BusUnavailable, MonitoringError, PermanentError, StoreCorrupt, StoreFull
+from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.publish.adopter import Adopter
 from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.breaker import Breaker
-from monitoring.pipeline.publish.buffer import Buffer
+from monitoring.pipeline.publish.buffer import Batch, Buffer, text_bytes
 from monitoring.pipeline.publish.outbox import Outbox
-from monitoring.pipeline.publish.packing import Packed, pack
+from monitoring.pipeline.publish.packing import Packed, Packing, pack
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.publish.yielding import Yielding
 
@@ -50,6 +51,7 @@ class Plan:
 
     transport_factory: Callable[[], Transport]
     choose_partition: Callable[[str, int], int]
+    refine: Callable[[Sequence[Event]], Sequence[Event]] | None
     clock: Callable[[], float]
     now_ns: NowNs
     mint: Callable[[], str]
@@ -182,9 +184,27 @@ class Flusher:
         average = max(1, self._buffer.used_bytes // max(1, waiting))
         number = min(self._plan.frame_events * growth, FRAME_BYTES * growth // average, MAX_FRAME_EVENTS)
         batch = self._buffer.take(max(1, number))
-        packing = pack(batch.events, batch.rejected, max_text_bytes=FRAME_BYTES * growth)
+        packing = self._packing(batch, FRAME_BYTES * growth)
         self._packed.extend(packing.frames)
         self._buffer.settle(batch, packing.text_bytes, packing.dropped)
+
+    def _packing(self, batch: Batch, max_text_bytes: int) -> Packing:
+        """The batch, refined, as frames."""
+        if self._plan.refine is None:
+            return pack(batch.events, batch.rejected, max_text_bytes=max_text_bytes)
+        try:
+            refined = self._plan.refine(batch.events)
+        except Exception as error:  # better lost, and counted, than sent with its secrets
+            self._plan.on_trouble(f"{len(batch.events)} events were dropped: {type(error).__name__}: {error}")
+            return self._with_size(batch, pack((), batch.rejected, max_text_bytes=max_text_bytes))._replace(
+                dropped={"not_refined": len(batch.events)}
+            )
+        return self._with_size(batch, pack(refined, batch.rejected, max_text_bytes=max_text_bytes))
+
+    @staticmethod
+    def _with_size(batch: Batch, packing: Packing) -> Packing:
+        """With the size that the buffer counted, which is that of the events before they were refined."""
+        return packing._replace(text_bytes=text_bytes(batch.events, batch.rejected))
 
     def _open_outbox(self, now: float) -> Outbox | None:
         """The outbox to seal into; None while events are better kept where they can still be shed."""

@@ -20,6 +20,7 @@ from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import BusFull, IngestRefused, MonitoringError, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.publish import own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
 from monitoring.pipeline.publish.flusher import Flusher, Plan
@@ -80,16 +81,20 @@ class Publisher:
         spool_bytes: int = 1 << 30,
         required: bool = False,
         choose_partition: Callable[[str, int], int] = by_lane,
+        refine: Callable[[Sequence[Event]], Sequence[Event]] | None = None,
         on_trouble: Callable[[str], None] = lambda reason: None,
+        on_start: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         now_ns: NowNs = wall_ns,
         mint: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         """Arguments are those of the settings of the same names; `max_*` bound the buffer.
 
-        A quarter of `max_bytes` is what frames in memory may take besides. `on_trouble` is told once when the
-        bus or the spool stops working, in the flusher's thread. Raises SettingsError for `required` without
-        a spool.
+        A quarter of `max_bytes` is what frames in memory may take besides. `refine` is given each batch before it
+        leaves the process, in the flusher's thread, and answers what is sent in its place, as many events; those of
+        a batch for which it raises are dropped. `on_trouble` is told once when the bus or the spool stops working,
+        in the flusher's thread, `on_start` whenever threads are started, after a fork too. Raises SettingsError for
+        `required` without a spool.
         """
         if required and spool_dir is None:
             raise SettingsError(
@@ -98,6 +103,7 @@ class Publisher:
         self._plan = Plan(
             transport_factory=transport_factory,
             choose_partition=choose_partition,
+            refine=refine,
             clock=clock,
             now_ns=now_ns,
             mint=mint,
@@ -112,6 +118,7 @@ class Publisher:
             required=required,
         )
         self._bounds = (max_events, max_bytes)
+        self._on_start = on_start
         self._closing = False
         self._closed = False
         self._inherited: list[Transport | None] = []
@@ -248,6 +255,7 @@ class Publisher:
                     self._thread = _started("monitoring-publisher", self._do_all if alone else self._seal)
                 except RuntimeError:
                     return True
+                self._on_start()
         return True
 
     def _do_all(self) -> None:
@@ -289,7 +297,7 @@ class Publisher:
         """Wait for the flusher, or do its work where no thread could be started."""
         ends = self._plan.clock() + timeout_seconds
         while self._thread is None and not barrier.done.is_set() and self._plan.clock() < ends:
-            with self._stepping:
+            with self._stepping, own_threads.within():
                 pause = self._flusher.step()
             time.sleep(min(pause, 0.05))
         reached = barrier.done.wait(max(0.0, ends - self._plan.clock()))
@@ -320,7 +328,11 @@ class Publisher:
 
 
 def _started(name: str, work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, name=name, daemon=True)
+    def work_silently() -> None:
+        with own_threads.within():
+            work()
+
+    thread = threading.Thread(target=work_silently, name=name, daemon=True)
     thread.start()
     return thread
 
@@ -351,6 +363,7 @@ def _remember(publisher: Publisher) -> None:
 
 
 def _renew_all() -> None:
+    own_threads.idents.clear()
     for publisher in list(_live):
         publisher._renew()
 

@@ -15,7 +15,9 @@ def test_an_unknown_name_fails_and_names_its_nearest_neighbour():
     with pytest.raises(SettingsError, match="did you mean MONITORING_DATA_DIR"):
         load({"MONITORING_DATA_DIRR": "x"})
     assert unknown_names({"MONITORING_QQQ": "1", "OTHER": "1"}) == [("MONITORING_QQQ", "")]
-    load({"MONITORING_DATA_DIRR": "x"}, strict=False)
+    problems: list[SettingsError] = []
+    load({"MONITORING_DATA_DIRR": "x", "MONITORING_PORT": "x"}, on_problem=problems.append)
+    assert len(problems) == 2
 
 
 def test_what_kubernetes_injects_for_a_service_of_our_name_is_ignored():

@@ -1,0 +1,92 @@
+"""The standard library's logging, published: existing code and other people's libraries arrive as they are.
+
+Two ways in. `capture()` sees the records of every logger of the process, also of those that do not propagate
+(gunicorn's, uvicorn's), and `logging.config.dictConfig` cannot take it away, because it is no handler: it stands in
+front of `Logger.callHandlers`, the one place that all records pass. `MonitoringHandler` is an ordinary handler for who
+configures logging by hand. A record that comes both ways is published once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from monitoring.pipeline.publish import own_threads
+from monitoring.producers.client import active
+from monitoring.producers.records import fields_of, message_of, severity_of
+
+__all__ = ["MonitoringHandler", "capture", "is_captured", "publish", "release"]
+
+_SEEN = "_monitoring_seen"
+
+
+def publish(record: logging.LogRecord) -> None:
+    """Publish a record, once. Never raises; without a client it does nothing.
+
+    Records of our own sending threads are left out: sending them would make more of them.
+    """
+    values = record.__dict__
+    if _SEEN in values or threading.get_ident() in own_threads.idents:
+        return
+    client = active()
+    if client is None:
+        return
+    values[_SEEN] = True
+    client.log(severity_of(record.levelno), record.name, message_of(record), fields_of(record), echo=False)
+
+
+class MonitoringHandler(logging.Handler):
+    """A handler that publishes. It needs `start_monitoring_with_config()`, before or after; it takes no formatter.
+
+    It holds no lock and waits for nothing, so it does not matter whether it is flushed or closed.
+    """
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As logging's, without the lock: `publish` is safe in any thread."""
+        kept = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return bool(kept)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `publish`."""
+        publish(record)
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """There is none."""
+        self.lock = None
+
+
+_lock = threading.Lock()
+_original: Any = None
+
+
+def capture() -> None:
+    """Publish the records of all loggers from now on. Calling it again does no harm."""
+    global _original
+    with _lock:
+        if _original is not None:
+            return
+        _original = original = logging.Logger.callHandlers
+
+        def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+            publish(record)
+            original(self, record)
+
+        call_handlers.__doc__ = original.__doc__
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]  # the one place all records pass
+
+
+def release() -> None:
+    """Undo `capture`, unless somebody has put himself in front of us since."""
+    global _original
+    with _lock:
+        if _original is not None and logging.Logger.callHandlers.__module__ == __name__:
+            logging.Logger.callHandlers = _original  # type: ignore[method-assign]
+            _original = None
+
+
+def is_captured() -> bool:
+    """Whether `capture` is in force."""
+    return _original is not None

@@ -1,0 +1,61 @@
+"""What goes wrong inside the SDK: counted by reason, and told on standard error once a minute at most."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["QUIET_SECONDS", "Trouble"]
+
+QUIET_SECONDS = 60.0
+"""Between two lines on standard error: whoever reads a service's output at night is not here for us."""
+
+
+def _to_stderr(line: str) -> None:
+    """Best effort: standard error may be closed, or None under pythonw and some daemons."""
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        return
+
+
+class Trouble:
+    """Thread-safe by being simple: a count that a race loses is of no consequence here. Never raises."""
+
+    def __init__(
+        self, *, write: Callable[[str], None] = _to_stderr, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.counts: dict[str, int] = {}
+        self._write = write
+        self._clock = clock
+        self._said_at = float("-inf")
+        self._held_back = 0
+        self._lock = threading.RLock()
+
+    def count(self, reason: str) -> None:
+        """One more of this reason, a short slug."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    def say(self, text: str) -> None:
+        """Tell it on standard error, unless something was told within the last minute."""
+        with self._lock:
+            now = self._clock()
+            if now - self._said_at < QUIET_SECONDS:
+                self._held_back += 1
+                return
+            more = f" (and {self._held_back} more since the last such line)" if self._held_back else ""
+            self._said_at, self._held_back = now, 0
+        self._write(f"monitoring: {text}{more}\n")
+
+    def bug(self, doing: str, error: BaseException) -> None:
+        """A fault of ours, or of what the application handed us: counted as `internal` and told."""
+        self.count("internal")
+        self.say(f"{doing}: {type(error).__name__}: {error}")
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.RLock()
+        self.counts = {}
