@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitoring.producers.formatter import JSONFormatter
     from monitoring.producers.handler import MonitoringHandler
     from monitoring.producers.logger import StructuredLogger, get_logger
+    from monitoring.producers.work import set_user
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "error_context",
     "get_logger",
     "log_function",
+    "set_user",
     "unbind",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "error_context": "decorators",
     "get_logger": "logger",
     "log_function": "decorators",
+    "set_user": "work",
     "unbind": "context",
 }
 
