@@ -31,8 +31,8 @@ MAX_STACK = 64 << 10
 MAX_MESSAGE = 4096
 MAX_CAUSES = 16
 """Longest chain of causes, and most members of a group, that are named."""
-_MAX_FRAMES = 64
-"""Frames looked at for a fingerprint, from the raising end: deeper ones tell who called, not what broke."""
+_MAX_PLACES = 64
+"""Of a stack that make the fingerprint, from the raising end: those behind tell who called, not what broke."""
 
 
 def encode(error: BaseException) -> str:
@@ -138,13 +138,15 @@ def _marks(trace: TracebackType | None) -> list[str]:
 
     Each place counts once, so that a stack overflow has one fingerprint at any depth.
     """
-    frames: list[tuple[CodeType, int, dict[str, Any]]] = []
+    frames: dict[tuple[CodeType, int], dict[str, Any]] = {}
     while trace is not None:
-        frames.append((trace.tb_frame.f_code, trace.tb_lineno, trace.tb_frame.f_globals))
+        place = (trace.tb_frame.f_code, trace.tb_lineno)
+        frames.pop(place, None)  # where it comes again, the last time counts: it is nearest to what broke
+        frames[place] = trace.tb_frame.f_globals
         trace = trace.tb_next
-    frames = frames[-_MAX_FRAMES:]
-    own = [frame for frame in frames if not _is_library(frame[0].co_filename)]
-    return list(dict.fromkeys(_mark(*frame) for frame in reversed(own or frames)))
+    places = [(code, line, names) for (code, line), names in reversed(frames.items())]
+    own = [place for place in places if not _is_library(place[0].co_filename)]
+    return [_mark(*place) for place in (own or places)[:_MAX_PLACES]]
 
 
 def _mark(code: CodeType, line: int, names: dict[str, Any]) -> str:
