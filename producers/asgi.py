@@ -10,12 +10,12 @@ application sets none. A response's record is made when its last part has been s
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Unpack
 
 from monitoring.producers.asgi_exchange import Connection, Exchange, Receive, Send
 from monitoring.producers.asgi_route import Scope
 from monitoring.producers.asgi_socket import Socket
-from monitoring.producers.request_policy import Override
+from monitoring.producers.request_policy import Options, Override
 from monitoring.producers.work import bug
 
 __all__ = ["MonitoringMiddleware"]
@@ -27,13 +27,13 @@ _KINDS: dict[str, type[Connection]] = {"http": Exchange, "websocket": Socket}
 
 
 class MonitoringMiddleware:
-    """An ASGI application that records the requests and websockets of another. Arguments are those of `Override`.
+    """An ASGI application that records the requests and websockets of another. Options win over the settings.
 
     Added to a Starlette or FastAPI application it moves to the very front when that starts: the answer to an
     exception that nobody handled is made outside of all middleware that one can add, and would go without its id.
     """
 
-    def __init__(self, app: App, **options: Any) -> None:
+    def __init__(self, app: App, /, **options: Unpack[Options]) -> None:
         self.app = app
         self._options = options
         self._override = Override(**options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from monitoring.producers.asgi_route import Scope, path_of, route_of
@@ -16,7 +16,7 @@ from monitoring.producers.work import bug
 
 __all__ = ["Connection", "Exchange", "Message", "Receive", "Send"]
 
-Message = dict[str, Any]
+Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 

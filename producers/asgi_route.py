@@ -36,7 +36,7 @@ def route_of(scope: Scope, root_path: str, status: int) -> str:
     path = _path(scope, route)
     if path is None:
         unmatched = "router" in scope or status == 404
-        return NO_ROUTE if unmatched else folded(f"{root_path}{path_of(scope)}")
+        return NO_ROUTE if unmatched else folded(f"{root_path}{path_of(scope)}") or "/"
     reached: str = scope.get("root_path", "")
     if not reached:
         return path
@@ -60,7 +60,7 @@ def _mounts(scope: Scope, route: Any, reached: str) -> str:
     """The mounts' path with their parameters by name. They match text, so values are found as they stand."""
     own = getattr(route, "param_convertors", {})
     values = {str(value): name for name, value in scope.get("path_params", {}).items() if name not in own}
-    return "/".join(f"{{{values[part]}}}" if part in values else part for part in folded(reached).split("/"))
+    return folded("/".join(f"{{{values[part]}}}" if part in values else part for part in reached.split("/")))
 
 
 def _searched(scope: Scope) -> Any:

@@ -8,10 +8,11 @@ It stands in front of `app.wsgi_app`, so that the whole body counts, and learns 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flask import Flask, got_request_exception
 
+from monitoring.producers.request_policy import Options
 from monitoring.producers.route import NO_ROUTE, folded
 from monitoring.producers.work import here
 from monitoring.producers.wsgi import ROUTE_KEY, Exchange, MonitoringWSGI
@@ -46,13 +47,13 @@ class _FlaskWSGI(MonitoringWSGI):
 
 
 class FlaskMonitoring:
-    """Records the requests of Flask applications. Arguments are those of `Override`.
+    """Records the requests of Flask applications. Options win over the settings.
 
     `FlaskMonitoring(app)`, or `init_app(app)` where applications are made by a function. An application that has it
     already is left as it is.
     """
 
-    def __init__(self, app: Flask | None = None, **options: Any) -> None:
+    def __init__(self, app: Flask | None = None, **options: Unpack[Options]) -> None:
         self._options = options
         if app is not None:
             self.init_app(app)

@@ -21,6 +21,8 @@ _TEXT = frozenset(
     }
 )
 _FORM = "application/x-www-form-urlencoded"
+_MARGIN = 1 << 10
+"""Bytes beyond what is logged, so that a secret across the cut is recognised before it is cut."""
 _MAX_FIELDS = 256
 """Of a form; more are shown as text."""
 
@@ -53,22 +55,21 @@ class BodyCopy:
     def add(self, chunk: bytes) -> None:
         """Some more of it."""
         self.total += len(chunk)
-        room = self._limit - len(self._kept)
+        room = self._limit + _MARGIN - len(self._kept)
         if room > 0:
             self._kept += chunk[:room]
 
     def value(self, redact: Callable[[str], str]) -> Any:
         """The body as it is logged: JSON and forms as objects, so that redaction knows the names of what is in them.
 
-        A body that was cut, or is not what its type says, is text that went through `redact`; what was cut is counted.
+        A body that is too long, or is not what its type says, is text that went through `redact`, and is then cut.
         """
         kept = bytes(self._kept)
-        if self.total == len(kept):
+        if self.total <= self._limit:
             parsed = self._parsed(kept)
-            if parsed is not None:
-                return parsed
+            return redact(kept.decode("utf-8", "replace")) if parsed is None else parsed
         text = redact(kept.decode("utf-8", "replace"))
-        return text if self.total == len(kept) else f"{text}… ({self.total - len(kept)} more bytes)"
+        return f"{text[: self._limit]}… ({self.total} bytes)"
 
     def _parsed(self, kept: bytes) -> Any:
         try:
@@ -110,4 +111,16 @@ class CountedInput:
         return map(self._seen, self._source)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        value = getattr(self._source, name)
+        return self._reading_into(value) if name in ("readinto", "readinto1") else value
+
+    def _reading_into(self, readinto: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        """Servers need not have it; where they do it is used."""
+
+        def counted(buffer: Any) -> int | None:
+            count = readinto(buffer)
+            if count:
+                self._seen(bytes(memoryview(buffer)[:count]))
+            return count
+
+        return counted

@@ -8,16 +8,16 @@ sampled? -> logged, else only counted
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from monitoring.pipeline import settings
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.settings import Settings
 from monitoring.producers.reported import expect_access_lines
 
-__all__ = ["Override", "Policy", "install", "policy_from"]
+__all__ = ["Options", "Override", "Policy", "install", "policy_from"]
 
 _MAX_ROUTES = 1024
 """Routes whose rate is remembered: of a generic WSGI application each path is one, and there is no end of them."""
@@ -111,28 +111,31 @@ def _in_force() -> Policy:
     return _installed
 
 
+class Options(TypedDict, total=False):
+    """What a middleware may be told otherwise than the settings say; see Policy."""
+
+    slow_seconds: float
+    exclude: Iterable[str]
+    sample: Mapping[str, float]
+    capture_bodies: bool
+    body_bytes: int
+
+
 class Override:
     """The policy of one middleware: the installed one, but for what the program said otherwise."""
 
-    def __init__(
-        self,
-        *,
-        slow_seconds: float | None = None,
-        exclude: Iterable[str] | None = None,
-        sample: dict[str, float] | None = None,
-        capture_bodies: bool | None = None,
-        body_bytes: int | None = None,
-    ) -> None:
-        """What is None is as the settings say. Raises SettingsError for a rate that is none."""
-        told: dict[str, Any] = {
-            "slow_seconds": slow_seconds,
-            "exclude": None if exclude is None else tuple(exclude),
-            "sample": None if sample is None else _rates_of(f"{route}={rate}" for route, rate in sample.items()),
-            "capture_bodies": capture_bodies,
-            "body_bytes": body_bytes,
-        }
+    def __init__(self, **options: Unpack[Options]) -> None:
+        """Raises SettingsError for a rate that is none, TypeError for an option that is none."""
+        told: dict[str, Any] = dict(options)
+        unknown = told.keys() - Options.__annotations__
+        if unknown:
+            raise TypeError(f"{sorted(unknown)[0]!r} is not an option; there are {', '.join(Options.__annotations__)}")
+        if "exclude" in told:
+            told["exclude"] = tuple(told["exclude"])
+        if "sample" in told:
+            told["sample"] = _rates_of(f"{route}={rate}" for route, rate in told["sample"].items())
         expect_access_lines()
-        self._told = {name: value for name, value in told.items() if value is not None}
+        self._told = told
         self._base: Policy | None = None
         self._policy = Policy()
 

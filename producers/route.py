@@ -23,7 +23,7 @@ def folded(path: str) -> str:
     """
     if len(path) > MAX_PATH:
         path = f"{path[:MAX_PATH].rpartition('/')[0]}/…"
-    return "/".join("{id}" if _is_id(segment) else segment for segment in path.split("/")) or "/"
+    return "/".join("{id}" if _is_id(segment) else segment for segment in path.split("/"))
 
 
 def _is_id(segment: str) -> bool:

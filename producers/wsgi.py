@@ -9,12 +9,12 @@ The application may name the route of a request in `environ["monitoring.route"]`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from monitoring.producers.context import current
 from monitoring.producers.request import Request
 from monitoring.producers.request_body import BodyCopy, CountedInput, is_text
-from monitoring.producers.request_policy import Override, Policy
+from monitoring.producers.request_policy import Options, Override, Policy
 from monitoring.producers.route import NO_ROUTE, folded
 from monitoring.producers.work import bug, here
 
@@ -142,7 +142,7 @@ class Exchange(Request):
             return str(named)
         if self.status == 404:
             return NO_ROUTE
-        return folded(self._mounted + self.path)
+        return folded(self._mounted + self.path) or "/"
 
     # -- the response's body ------------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Exchange(Request):
 
 
 class MonitoringWSGI:
-    """A WSGI application that records the requests of another. Arguments are those of `Override`.
+    """A WSGI application that records the requests of another. Options win over the settings.
 
     It changes nothing but the response's headers `X-Request-ID` and `traceparent`, where the application sets none.
     """
@@ -245,7 +245,7 @@ class MonitoringWSGI:
     EXCHANGE: type[Exchange] = Exchange
     """What stands between the server and the application for one request."""
 
-    def __init__(self, app: WSGIApplication, **options: Any) -> None:
+    def __init__(self, app: WSGIApplication, /, **options: Unpack[Options]) -> None:
         self.app = app
         self._override = Override(**options)
 
