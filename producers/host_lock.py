@@ -21,13 +21,13 @@ class LockUnusable(RetryableError):
     """The file that would be locked belongs to somebody else, or cannot be made."""
 
 
-def default_path() -> Path:
-    """The file of this user, in the directory for temporary files.
+def default_path(name: str) -> Path:
+    """The file for what is measured under this name by this user, in the directory for temporary files.
 
     Not in XDG_RUNTIME_DIR: that is there for logins and not for services, so two processes of one user would choose
     different files.
     """
-    return Path(tempfile.gettempdir()) / f"monitoring-host-{os.getuid()}.lock"
+    return Path(tempfile.gettempdir()) / f"monitoring-{name}-{os.getuid()}.lock"
 
 
 class HostLock:

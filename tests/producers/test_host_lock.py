@@ -186,7 +186,7 @@ def test_a_handle_that_the_application_closed_is_left_alone(path: Path, tmp_path
     """Daemons close all handles; the number may be a file of theirs by now."""
     lock = HostLock(path)
     assert lock.acquire()
-    (handle,) = (int(name) for name in os.listdir("/dev/fd") if _is(int(name), path))
+    (handle,) = (int(name) for name in handles() if _is(int(name), path))
     os.close(handle)
     theirs = os.open(tmp_path / "theirs", os.O_WRONLY | os.O_CREAT)
     if theirs != handle:
@@ -197,6 +197,10 @@ def test_a_handle_that_the_application_closed_is_left_alone(path: Path, tmp_path
     os.close(handle)
     assert lock.acquire()
     lock.release()
+
+
+def handles() -> list[str]:
+    return os.listdir("/dev/fd")  # noqa: PTH208 - names, which are numbers
 
 
 def _is(handle: int, path: Path) -> bool:
@@ -226,20 +230,20 @@ def test_somebody_elses_file_is_not_locked(path: Path) -> None:
         HostLock(path).acquire()
 
 
-def test_two_users_have_two_files_and_a_user_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert default_path() == default_path()
-    mine = default_path()
+def test_two_users_have_two_files_and_two_names_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = default_path("system")
+    assert mine == default_path("system") != default_path("gpu")
     monkeypatch.setattr(os, "getuid", lambda: 4711)
-    assert default_path() != mine
-    assert "4711" in default_path().name
+    assert default_path("system") != mine
+    assert "4711" in default_path("system").name
 
 
 def test_asking_again_and_again_costs_no_handles(path: Path) -> None:
     holder, waiting = HostLock(path), HostLock(path)
     assert holder.acquire()
-    before = len(os.listdir("/dev/fd"))
+    before = len(handles())
     ends = time.monotonic() + 0.05
     while time.monotonic() < ends:
         assert holder.acquire()
         assert not waiting.acquire()
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(handles()) == before
