@@ -30,9 +30,10 @@ _FLASK_FILE = Flask.log_exception.__code__.co_filename
 class _FlaskExchange(Exchange):
     __slots__ = ()
 
-    def named(self) -> str:
+    def keep_route(self) -> None:
         """The rule, which Flask knows as long as it answers."""
-        return self._route or _rule(self.environ)
+        if not self.named:
+            self.named = _rule(self.environ)
 
 
 class _FlaskWSGI(MonitoringWSGI):

@@ -45,8 +45,10 @@ class _Finder:
 
         def exec_module(module: ModuleType) -> None:
             run(module)
-            if module.__name__ == name and (work := self.waiting.pop(name, None)) is not None:
-                work(module)
+            if module.__name__ == name:
+                vars(loader).pop("exec_module", None)
+                if (work := self.waiting.pop(name, None)) is not None:
+                    work(module)
 
         try:
             loader.exec_module = exec_module

@@ -97,22 +97,22 @@ class Request(Work):
             mark(error, *files)
 
     def stop_clock(self) -> None:
-        """The last byte has gone; what follows is not the request's time. Only the first call counts."""
-        if not self.took:
-            self.took = perf_counter() - self.began
+        """The last byte has gone; what follows is not the request's time."""
+        self.took = perf_counter() - self.began
 
     def end(self, status: int, response_bytes: int, *, aborted: bool = False) -> None:
         """It is over; only the first call counts. `status` is 0 where the application gave none."""
         if self.ended:
             return
         self.ended = True
-        self.stop_clock()
+        if not self.took:
+            self.took = perf_counter() - self.began
         try:
-            self._end(status or (ABORTED if aborted else _FAILED), response_bytes, aborted)
+            self._record(status or (ABORTED if aborted else _FAILED), response_bytes, aborted)
         except Exception as error:
             bug("a request could not be recorded", error)
 
-    def _end(self, status: int, response_bytes: int, aborted: bool) -> None:
+    def _record(self, status: int, response_bytes: int, aborted: bool) -> None:
         route = self.route()
         if self.counted:
             request_metrics.ended(self.method, route, status, self.took, self.request_bytes, response_bytes)

@@ -1,7 +1,7 @@
 """RQ jobs: the ids of who enqueues travel in the job's meta, and the job runs within them and is recorded.
 
-    Job.create   -> meta["monitoring"] = {"request_id", "traceparent", "tracestate", "retries"}
-    Job.perform  -> request and trace as in meta, a span of its own; `job_id` and `job` bound; one event
+    Job.create, Queue.create_job -> meta["monitoring"] = {"request_id", "traceparent", "tracestate", "retries"}
+    Job.perform -> request and trace as in meta, a span of its own; `job_id` and `job` bound; one event
     Worker.handle_job_failure -> an event for a job whose process did not live to tell
 
 The event, of logger `monitoring.job`, has `job_id`, `job` (the function), `queue`, `outcome` (finished, retried,
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import ModuleType
 from typing import Any
@@ -35,6 +35,7 @@ def patch(module: ModuleType) -> None:
     """Stand in front of RQ's methods; `module` is the package `rq`."""
     job = module.job.Job
     replace_method(job, "create", _creating)
+    replace_method(module.Queue, "create_job", _queueing)
     replace_method(job, "perform", _performing)
     for base in module.Worker.__mro__:
         replace_method(base, "handle_job_failure", _failing)
@@ -57,11 +58,30 @@ def _creating(create: Any) -> Any:
 
 
 def _leave_ids(job: Any) -> None:
-    kept: dict[str, Any] = {**carried()}
-    if job.retries_left:
-        kept["retries"] = job.retries_left
-    if kept:
-        job.meta = {**job.meta, META_KEY: kept}  # the caller's dict may be that of many jobs
+    _keep(job, carried())
+
+
+def _queueing(create: Callable[..., Any]) -> Callable[..., Any]:
+    """`Queue.create_job`, which says how often a job may be tried once it is created."""
+
+    @functools.wraps(create)
+    def queueing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        job = create(self, *args, **kwargs)
+        try:
+            if job.retries_left:
+                _keep(job, {"retries": job.retries_left})
+        except Exception as error:
+            bug("a job's retries could not be kept", error)
+        return job
+
+    return queueing
+
+
+def _keep(job: Any, more: Mapping[str, Any]) -> None:
+    if more:
+        known = job.meta.get(META_KEY)
+        kept = {**known, **more} if isinstance(known, dict) else {**more}
+        job.meta = {**job.meta, META_KEY: kept}  # another dict: the caller's may be that of many jobs
 
 
 def _performing(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:

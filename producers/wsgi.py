@@ -42,10 +42,10 @@ class Exchange(Request):
         "_expected",
         "_mounted",
         "_next",
-        "_route",
         "_start_response",
         "_write",
         "environ",
+        "named",
         "sent",
         "status",
     )
@@ -65,7 +65,7 @@ class Exchange(Request):
         self.environ = environ
         self.status = self.sent = 0
         self._expected = _UNKNOWN
-        self._route = ""
+        self.named = ""
         self._mounted = get("SCRIPT_NAME", "")
         self._start_response = start_response
         length = get("CONTENT_LENGTH", "")
@@ -128,16 +128,11 @@ class Exchange(Request):
         return answered
 
     def keep_route(self) -> None:
-        """Ask for the route now: the framework may forget it before there is an answer."""
-        self._route = self.named()
-
-    def named(self) -> str:
-        """The route as the framework knows it, asked while the application answers; "" where it knows none."""
-        return ""
+        """Note the route as the framework knows it: it may have forgotten when the body ends."""
 
     def route(self) -> str:
         """See Request."""
-        named = self.environ.get(ROUTE_KEY) or self._route
+        named = self.environ.get(ROUTE_KEY) or self.named
         if named:
             return str(named)
         if self.status == 404:
