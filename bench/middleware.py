@@ -1,4 +1,4 @@
-"""What a request costs more when it is recorded: microseconds of CPU in the thread that serves it.
+"""What a request or job costs more when it is recorded: microseconds of CPU in the thread that serves it.
 
 python -m bench.middleware                  a table, about a minute
 python -m bench.middleware --json           the figures for a program
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from rq.job import Job
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,10 +31,11 @@ from starlette.routing import Route
 
 from bench.machine import describe
 from monitoring.pipeline.bus.embedded import EmbeddedBus
-from monitoring.pipeline.bus.streams import Streams, connect
+from monitoring.pipeline.bus.streams import Streams
+from monitoring.pipeline.bus.streams import connect as redis_client
 from monitoring.producers.asgi import MonitoringMiddleware
 from monitoring.producers.flask import FlaskMonitoring
-from monitoring.producers.propagate import headers
+from monitoring.producers.propagate import headers, instrument, uninstrument
 from monitoring.producers.work import Work
 from monitoring.producers.wsgi import MonitoringWSGI
 from monitoring.startup import start_monitoring_with_config, stop_monitoring
@@ -60,14 +62,13 @@ def measure(blocks: int, requests: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="mon-") as folder:
         bus = EmbeddedBus(Path(folder), memory_bytes=256 << 20, say=lambda line: print(line, file=sys.stderr))
         url = bus.start()
-        Streams(connect(url)).announce({"logs": 1, "metrics": 1}, "bench")
+        Streams(redis_client(url)).announce({"logs": 1, "metrics": 1}, "bench")
         start_monitoring_with_config(
             bus_url=url, data_dir=folder, service="bench", collectors="none", console="off", capture_logging=False
         )
         try:
-            return {name: _compared(*pair, blocks, requests) for name, pair in _pairs().items()} | {
-                "carry on": _carry()
-            }
+            found = {name: _compared(*pair, blocks, requests) for name, pair in _pairs().items()}
+            return found | {"RQ job": _jobs(redis_client(url), blocks, requests), "outgoing": _outgoing()}
         finally:
             stop_monitoring()
             bus.stop(timeout_seconds=10.0)
@@ -96,15 +97,29 @@ def _compared(bare: Block, recorded: Block, blocks: int, requests: int) -> dict[
     }
 
 
-def _carry() -> dict[str, float]:
-    """The headers of an outgoing request."""
+def _jobs(connection: Any, blocks: int, requests: int) -> dict[str, float]:
+    """Running a job that does nothing, without what a worker does around it."""
+
+    def block(turn: Callable[[], None]) -> float:
+        turn()
+        job = Job.create(time.monotonic, connection=connection)
+        began = time.thread_time()
+        for _ in range(requests):
+            job.perform()
+        return (time.thread_time() - began) / requests * 1e6
+
+    return _compared(lambda _: block(uninstrument), lambda _: block(instrument), blocks, requests)
+
+
+def _outgoing() -> dict[str, float]:
+    """Making the headers of an outgoing request."""
     work = Work(_REQUEST_ID, _TRACEPARENT, "")
-    tokens = work.enter()
+    token = work.enter()
     began = time.thread_time()
     for _ in range(100_000):
         headers()
     took = time.thread_time() - began
-    work.leave(tokens)
+    work.leave(token)
     return {"added": took * 10}
 
 
@@ -202,7 +217,7 @@ def _by_asgi(app: Any) -> Block:
 
 
 def _report(found: dict[str, Any]) -> str:
-    lines = [str(found["machine"]), "", f"{'us a request':<14}{'bare':>8}{'added':>8}"]
+    lines = [str(found["machine"]), "", f"{'us of CPU':<14}{'bare':>8}{'added':>8}"]
     for name, row in found["us"].items():
         bare = f"{row['bare']:8.1f}" if "bare" in row else " " * 8
         lines.append(f"{name:<14}{bare}{row['added']:8.1f}")

@@ -53,7 +53,7 @@ class MonitoringMiddleware:
             bug("a request could not be looked at", error)
             await self.app(scope, receive, send)
             return
-        tokens = connection.enter()
+        token = connection.enter()
         try:
             await self.app(scope, connection.receiving, connection.sending)
         except BaseException as error:
@@ -62,7 +62,8 @@ class MonitoringMiddleware:
         else:
             connection.returned()
         finally:
-            connection.leave(tokens)
+            connection.leave(token)
+            connection.forget()
 
     def _move_to_front(self, scope: Scope) -> None:
         """Once for each application: what it calls is an attribute, made before anything comes here."""

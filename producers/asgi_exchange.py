@@ -193,6 +193,5 @@ class Exchange(Connection):
         route = self.route()
         client = active()
         if client is not None:
-            self.keep_ids()
             fields: dict[str, Any] = {"method": self.method, "route": route, "exc_info": error}
             client.log(ERROR, LOGGER, f"{self.method} {route} failed after its response", fields)

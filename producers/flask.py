@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from flask import Flask, got_request_exception
 
+from monitoring.producers.context import current
 from monitoring.producers.request_policy import Options
 from monitoring.producers.route import NO_ROUTE, folded
-from monitoring.producers.work import here
 from monitoring.producers.wsgi import ROUTE_KEY, Exchange, MonitoringWSGI
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _rule(environ: WSGIEnvironment) -> str:
 
 def _see_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
     """An exception that nobody handled: Flask is about to log it and to answer, or in debug mode to let it through."""
-    work = here.get()
+    work = current.get().work
     if isinstance(work, Exchange):
         work.keep_route()
         work.report(exception, _FLASK_FILE)

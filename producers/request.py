@@ -122,7 +122,6 @@ class Request(Work):
         level, rate = self._verdict(status, route)
         if level == 0 or level < threshold():
             return
-        self.keep_ids()
         message, fields = self.facts(status, route, response_bytes)
         if self.user:
             fields["user"] = self.user

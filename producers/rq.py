@@ -93,7 +93,7 @@ def _performing(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
             bug("a job could not be looked at", error)
             return perform(self)
         job_reported("")
-        tokens = run.enter()
+        token = run.enter()
         try:
             result = perform(self)
         except BaseException as error:
@@ -103,7 +103,8 @@ def _performing(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
             run.end("retried" if type(result).__name__ == "Retry" else "finished", None)
             return result
         finally:
-            run.leave(tokens)
+            run.leave(token)
+            run.forget()
 
     return performing
 
@@ -124,7 +125,6 @@ class _Run(Work):
     def end(self, outcome: str, error: BaseException | None) -> None:
         """Record it. Best effort: the job's own outcome must not change."""
         try:
-            self.keep_ids()
             fields = _facts(self._job, outcome)
             fields["duration_ms"] = round((time.perf_counter() - self._began) * 1000, 3)
             fields |= self._attempt()
@@ -164,14 +164,15 @@ def _is_text(value: Any) -> bool:
 
 def _record_end(job: Any, outcome: str, reason: str) -> None:
     run = _Run(job)
-    tokens = run.enter()
+    token = run.enter()
     try:
         fields = {**_facts(job, outcome), "reason": reason[-4096:]}
         if job.started_at is not None:
             fields["duration_ms"] = _milliseconds(job.started_at, datetime.now(job.started_at.tzinfo))
         _write(job, outcome, fields)
     finally:
-        run.leave(tokens)
+        run.leave(token)
+        run.forget()
 
 
 def _write(job: Any, outcome: str, fields: dict[str, Any]) -> None:

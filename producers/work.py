@@ -5,7 +5,7 @@ with headers or meta of the caller -> Work -> enter -> the application's code ->
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import Any
 
 from monitoring.producers.client import active
@@ -22,12 +22,11 @@ from monitoring.producers.trace import (
 from monitoring.producers.trouble import Trouble
 from monitoring.producers.values import shown
 
-__all__ = ["Tokens", "Work", "bug", "carried", "here", "set_user"]
+__all__ = ["Work", "bug", "carried", "set_user"]
 
 MAX_USER = 128
 """Characters of a user's id that are kept."""
 _new = tuple.__new__
-Tokens = tuple[Token[Context], Token["Work | None"]]
 
 
 class Work:
@@ -36,7 +35,7 @@ class Work:
     What the application binds within it stays bound in the parts that follow.
     """
 
-    __slots__ = ("context", "flags", "ids", "parent_span_id", "tracestate", "user")
+    __slots__ = ("__weakref__", "context", "flags", "ids", "parent_span_id", "tracestate", "user")
 
     def __init__(
         self, request_id: str, traceparent: str, tracestate: str, fields: dict[str, Any] | None = None
@@ -57,49 +56,44 @@ class Work:
             bound = {**bound, **fields}
         request_id = (request_id and sane_request_id(request_id)) or new_id
         self.ids = request_id, trace_id, span_id
-        self.context: Context = _new(Context, (bound, request_id, trace_id, span_id))
+        self.context: Context = _new(Context, (bound, request_id, trace_id, span_id, self))
 
     def answer(self) -> tuple[str, str]:
         """The request id, and the `traceparent` that names this work's span."""
         request_id, trace_id, span_id = self.ids
         return request_id, f"00-{trace_id}-{span_id}-{self.flags}"
 
-    def enter(self) -> Tokens:
+    def enter(self) -> Token[Context]:
         """Have what runs now belong to this work, until `leave`."""
-        return current.set(self.context), here.set(self)
+        return current.set(self.context)
 
-    def leave(self, tokens: Tokens) -> None:
+    def leave(self, token: Token[Context]) -> None:
         """Undo `enter`, keeping what was bound since. In another context than `enter` there is nothing to undo."""
         context = current.get()
         try:
-            current.reset(tokens[0])
-            here.reset(tokens[1])
+            current.reset(token)
         except ValueError:  # a coroutine that is closed by the garbage collector ends in another context
             return
         self.context = context
 
-    def keep_ids(self) -> None:
-        """Bring back ids that the application has cleared: what is recorded now belongs to this work all the same."""
-        fields, request_id, trace_id, span_id = current.get()
-        if not (request_id and trace_id and span_id):
-            own = self.ids
-            current.set(Context(fields, request_id or own[0], trace_id or own[1], span_id or own[2]))
+    def forget(self) -> None:
+        """Nothing of it will run any more: let go of its context, which holds on to this."""
+        self.context = _NOTHING
+
+
+_NOTHING = Context({})
 
 
 def carried() -> dict[str, str]:
     """What goes to who is called or enqueued now: `request_id`, `traceparent`, `tracestate`; only what there is."""
-    _, request_id, trace_id, span_id = current.get()
+    _, request_id, trace_id, span_id, work = current.get()
     found = {"request_id": sane_request_id(request_id)}
     if is_trace(trace_id, span_id):  # not where the application has bound ids of another kind
-        work = here.get()
-        own = work is None or work.ids[1] != trace_id
-        found["traceparent"] = format_traceparent(trace_id, span_id, SAMPLED if work is None or own else work.flags)
-        found["tracestate"] = "" if work is None or own else work.tracestate
+        flags = SAMPLED
+        if isinstance(work, Work) and work.ids[1] == trace_id:
+            flags, found["tracestate"] = work.flags, work.tracestate
+        found["traceparent"] = format_traceparent(trace_id, span_id, flags)
     return {name: value for name, value in found.items() if value}
-
-
-here: ContextVar[Work | None] = ContextVar("monitoring_work", default=None)
-"""The work at hand."""
 
 
 def set_user(user: object) -> None:
@@ -108,8 +102,8 @@ def set_user(user: object) -> None:
     Give an id rather than a name or an address; None takes it back. Outside of a request it is bound all the same.
     """
     text = "" if user is None else _text(user)
-    work = here.get()
-    if work is not None:
+    work = current.get().work
+    if isinstance(work, Work):
         work.user = text
     if text:
         bind(user=text)

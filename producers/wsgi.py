@@ -16,7 +16,7 @@ from monitoring.producers.request import Request
 from monitoring.producers.request_body import BodyCopy, CountedInput, is_text
 from monitoring.producers.request_policy import Options, Override, Policy
 from monitoring.producers.route import NO_ROUTE, folded
-from monitoring.producers.work import bug, here
+from monitoring.producers.work import bug
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -144,7 +144,7 @@ class Exchange(Request):
     def over(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """The body that the server gets in place of the application's."""
         wrapper = self.environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper) and self._at_close(body):
+        if wrapper is not None and isinstance(wrapper, type) and isinstance(body, wrapper) and self._at_close(body):
             return body  # the server recognises it by its type, and sends the file without reading it
         self._body = body
         self._next = iter(body).__next__
@@ -155,14 +155,15 @@ class Exchange(Request):
         close = getattr(body, "close", None)
 
         def closed() -> None:
-            tokens = self.enter()
+            token = self.enter()
             try:
                 if close is not None:
                     close()
             finally:
                 self.sent = 0 if self._expected == _UNKNOWN else self._expected
                 self.finish()
-                self.leave(tokens)
+                self.leave(token)
+                self.forget()
 
         try:
             body.close = closed
@@ -181,7 +182,7 @@ class Exchange(Request):
         return self
 
     def __next__(self) -> bytes:
-        context, work = current.set(self.context), here.set(self)  # as `enter`, without a call for each part
+        token = current.set(self.context)  # as `enter`, without a call for each part
         try:
             data = self._next()
             if type(data) is bytes:
@@ -199,12 +200,11 @@ class Exchange(Request):
             raise
         finally:
             self.context = current.get()
-            current.reset(context)
-            here.reset(work)
+            current.reset(token)
 
     def close(self) -> None:
         """What servers call at the end of each response, and where it breaks off."""
-        context, work = current.set(self.context), here.set(self)
+        token = current.set(self.context)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
@@ -215,8 +215,8 @@ class Exchange(Request):
         finally:
             if not self.ended:
                 self.finish(aborted=self._expected == _UNKNOWN or self.sent < self._expected)
-            current.reset(context)
-            here.reset(work)
+            current.reset(token)
+            self.forget()
 
     def finish(self, *, aborted: bool = False) -> None:
         """The response is whole, or else `aborted`."""
@@ -254,14 +254,14 @@ class MonitoringWSGI:
         except Exception as error:
             bug("a request could not be looked at", error)
             return self.app(environ, start_response)
-        tokens = exchange.enter()
+        token = exchange.enter()
         try:
             return exchange.over(self.app(environ, exchange.start_response))
         except BaseException as error:
             exchange.fail(error)
             raise
         finally:
-            exchange.leave(tokens)
+            exchange.leave(token)
 
     def _naming(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
         """The server's `start_response`, or one that names the route for the middleware in front of us."""

@@ -57,9 +57,9 @@ def called() -> Iterator[Called]:
 def work() -> Iterator[Work]:
     """Within a request that continues a caller's."""
     work = Work("order-7", TRACEPARENT.replace("-01", "-00"), "vendor=1")
-    tokens = work.enter()
+    token = work.enter()
     yield work
-    work.leave(tokens)
+    work.leave(token)
 
 
 def by_requests(url: str, sent: Headers | None = None) -> None:

@@ -54,11 +54,11 @@ def queue(connection: redis.Redis) -> Queue:
 def request(name: str = "order-7") -> Iterator[Work]:
     """Within a request."""
     work = Work(name, TRACEPARENT, "vendor=1")
-    tokens = work.enter()
+    token = work.enter()
     try:
         yield work
     finally:
-        work.leave(tokens)
+        work.leave(token)
 
 
 def run(queue: Queue, kind: Callable[..., Any] = SimpleWorker, **options: Any) -> None:
