@@ -20,6 +20,7 @@ from monitoring.producers.client import active
 from monitoring.producers.logger import ERROR, INFO, WARNING, threshold
 from monitoring.producers.reported import mark
 from monitoring.producers.request_body import BodyCopy
+from monitoring.producers.request_metrics import in_flight
 from monitoring.producers.request_policy import Policy
 from monitoring.producers.route import MAX_PATH
 from monitoring.producers.work import Work, bug
@@ -76,7 +77,7 @@ class Request(Work):
         self.excluded = policy.excludes(path)
         self.counted = self.TIMED and not self.excluded
         if self.counted:
-            request_metrics.began()
+            in_flight.add(id(self))
 
     def route(self) -> str:
         """The route in the application's own notation; asked at the end."""
@@ -115,6 +116,7 @@ class Request(Work):
     def _record(self, status: int, response_bytes: int, aborted: bool) -> None:
         route = self.route()
         if self.counted:
+            in_flight.discard(id(self))
             request_metrics.ended(self.method, route, status, self.took, self.request_bytes, response_bytes)
         client = active()
         if client is None:

@@ -15,6 +15,7 @@ from typing import Any, TypedDict, Unpack
 from monitoring.pipeline import settings
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.settings import Settings
+from monitoring.producers import request_metrics
 from monitoring.producers.reported import expect_access_lines
 
 __all__ = ["Options", "Override", "Policy", "install", "policy_from"]
@@ -135,6 +136,7 @@ class Override:
         if "sample" in told:
             told["sample"] = _rates_of(f"{route}={rate}" for route, rate in told["sample"].items())
         expect_access_lines()
+        request_metrics.prepare()
         self._told = told
         self._base: Policy | None = None
         self._policy = Policy()

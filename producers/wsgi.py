@@ -254,14 +254,15 @@ class MonitoringWSGI:
         except Exception as error:
             bug("a request could not be looked at", error)
             return self.app(environ, start_response)
-        token = exchange.enter()
+        token = current.set(exchange.context)
         try:
             return exchange.over(self.app(environ, exchange.start_response))
         except BaseException as error:
             exchange.fail(error)
             raise
         finally:
-            exchange.leave(token)
+            exchange.context = current.get()
+            current.reset(token)
 
     def _naming(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
         """The server's `start_response`, or one that names the route for the middleware in front of us."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from monitoring.producers import request_metrics
 from monitoring.producers.metrics import REGISTRY
+from monitoring.producers.request_metrics import in_flight, prepare
 from monitoring.producers.request_policy import Policy
 from monitoring.producers.testing import capture
 from tests.producers.test_request_policy import Plain
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +66,41 @@ def test_what_is_left_out_of_the_log_by_chance_is_counted_and_probes_are_not():
 
 
 def test_requests_in_flight_go_up_and_down():
-    before = request_metrics._active().value or 0  # of requests that another test has left half way
+    prepare()
+    before = len(in_flight)  # of requests that another test has left half way
     requests = [Plain(Policy(), "GET", "/", "", "", "") for _ in range(3)]
     assert gathered()["http_server_active_requests", text()] == before + 3
     for request in requests:
         request.end(200, 0)
         request.end(200, 0)
     assert gathered()["http_server_active_requests", text()] == before
+
+
+def test_a_forked_child_serves_none_of_its_parents_requests():
+    prepare()
+    request = Plain(Policy(), "GET", "/", "", "", "")
+    child = os.fork()
+    if child == 0:
+        os._exit(len(in_flight))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert id(request) in in_flight
+    request.end(200, 0)
+
+
+def test_an_application_that_has_a_metric_of_such_a_name_keeps_it_and_its_records():
+    script = (
+        "from monitoring.producers import metrics\n"
+        "metrics.counter('http_server_request_duration_seconds', labels=('own',))\n"
+        "from monitoring.producers.testing import capture\n"
+        "from monitoring.producers.wsgi import MonitoringWSGI\n"
+        "from tests.producers.test_wsgi import Answer, answer\n"
+        "with capture() as captured:\n"
+        "    Answer(MonitoringWSGI(answer)).read()\n"
+        "print(captured.messages)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['answering', 'GET / 200']\n"
+    assert done.stderr.startswith("monitoring: requests will not be counted: ValueError")
 
 
 def text(**labels: str) -> str:
