@@ -57,6 +57,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def chatter() -> None:
+    """A job that logs for ever, or for five times as long as it may."""
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        log.bind(more="x").info("still here")
+
+
 def sleep() -> None:
     """A job that takes longer than it may."""
     try:

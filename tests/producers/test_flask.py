@@ -10,6 +10,7 @@ import pytest
 import requests
 from flask import Blueprint, Flask, Response, abort, redirect, request, stream_with_context
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from monitoring import error_context, get_logger, set_user
 from monitoring.producers import request_policy
@@ -226,6 +227,19 @@ def test_a_middleware_in_front_learns_the_rule_and_the_exception(captured):
     found = records(captured, 2)
     assert [record.attributes["route"] for record in found] == ["/items/<int:item>/price", "/fail/<int:number>"]
     assert found[1].exception is not None
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_client_is_the_one_that_the_application_makes_out_behind_its_proxies(captured, inside):
+    app = Flask("shop")
+    app.add_url_rule("/", view_func=lambda: "hello")
+    if inside:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    FlaskMonitoring(app)
+    if not inside:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    app.test_client().get("/", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert records(captured)[0].attributes["client"] == "203.0.113.7"
 
 
 def test_bodies_are_recorded_when_asked_for_bounded_and_by_name(captured):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -29,6 +32,8 @@ from tests.producers import jobs
 from tests.producers.support import TRACE, TRACEPARENT, records, serving_wsgi, wait_for
 from tests.producers.test_propagate import Called
 from tests.producers.test_sdk import events_on
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -233,6 +238,15 @@ def test_a_job_that_somebody_stops_is_recorded_by_its_worker(captured, queue):
     assert record.request_id == "order-7"
 
 
+def test_a_job_that_does_nothing_but_log_is_out_of_time_too(captured, queue):
+    """RQ raises its timeout wherever the job is just then, which may be within a log call: it must not stay there."""
+    for _ in range(3):
+        queue.enqueue(jobs.chatter, job_timeout=1)
+    run(queue)
+    found = records(captured, 3, logger="monitoring.job")
+    assert {record.exception["type"] for record in found if record.exception} == {"rq.timeouts.JobTimeoutException"}
+
+
 def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, queue, monkeypatch, tmp_path):
     """Everything real: a request, a forking worker whose horses end by os._exit, an outgoing request, the bus."""
     Streams(connect(valkey)).announce({"logs": 1}, "test")
@@ -258,6 +272,26 @@ def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, q
     assert asked.trace_id == done.trace_id == TRACE
     assert asked.request_id == done.request_id == "order-7"
     assert called.seen == [{"X-Request-ID": "order-7", "traceparent": f"00-{TRACE}-{done.span_id}-01"}]
+
+
+def test_the_rq_command_starts_it_by_a_settings_module(valkey, queue, tmp_path):
+    Streams(connect(valkey)).announce({"logs": 1}, "test")
+    (tmp_path / "worker_settings.py").write_text(
+        "from monitoring.startup import start_monitoring_with_config as start\nstart(service='shipping')\n"
+    )
+    queue.enqueue(jobs.greet, "ann")
+    command = [Path(sys.executable).with_name("rq"), "worker", "--burst", "-c", "worker_settings", "--url", valkey]
+    environment = {
+        "HOME": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}:{tmp_path}",
+        "MONITORING_BUS_URL": valkey,
+        "MONITORING_DATA_DIR": str(tmp_path),
+        "MONITORING_COLLECTORS": "none",
+    }
+    done = subprocess.run([*command, "default"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = [event for event in events_on(valkey) if event.logger == "monitoring.job"]
+    assert [(event.message, event.service) for event in found] == [("tests.producers.jobs.greet finished", "shipping")]
 
 
 def attributes(event: Event) -> dict[str, Any]:
