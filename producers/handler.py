@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers.client import active
 from monitoring.producers.records import fields_of, message_of, severity_of
 
-__all__ = ["MonitoringHandler", "capture", "is_captured", "publish", "release"]
+__all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
 
 _SEEN = "_monitoring_seen"
 
@@ -33,7 +34,25 @@ def publish(record: logging.LogRecord) -> None:
     if client is None:
         return
     values[_SEEN] = True
-    client.log(severity_of(record.levelno), record.name, message_of(record), fields_of(record), echo=False)
+    message = message_of(record)
+    if not _was_expected(record.name, message):
+        client.log(severity_of(record.levelno), record.name, message, fields_of(record), echo=False)
+
+
+_expected: ContextVar[tuple[str, str] | None] = ContextVar("monitoring_expected", default=None)
+
+
+def expect_again(logger: str, text: str) -> None:
+    """What was published just now will come once more, as a record of this logger whose message holds the text."""
+    _expected.set((logger, text))
+
+
+def _was_expected(logger: str, message: str) -> bool:
+    expected = _expected.get()
+    if expected is None:
+        return False
+    _expected.set(None)
+    return expected[0] == logger and expected[1] in message
 
 
 class MonitoringHandler(logging.Handler):

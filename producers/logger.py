@@ -17,7 +17,7 @@ from monitoring.pipeline.events import levels
 from monitoring.producers.client import active
 from monitoring.producers.values import shown
 
-__all__ = ["STANDARD_LEVELS", "StructuredLogger", "filter_below", "get_logger"]
+__all__ = ["STANDARD_LEVELS", "StructuredLogger", "filter_below", "from_standard", "get_logger", "threshold"]
 
 TRACE, DEBUG, INFO, WARNING, ERROR, FATAL = 1, 5, 9, 13, 17, 21
 STANDARD_LEVELS = {TRACE: 5, DEBUG: 10, INFO: 20, 10: 25, WARNING: 30, ERROR: 40, FATAL: 50}
@@ -160,6 +160,11 @@ def filter_below(severity: int) -> None:
     _threshold = severity
     for name, level in _METHODS.items():
         setattr(StructuredLogger, name, _REAL[name] if level >= severity else _skip)
+
+
+def threshold() -> int:
+    """The severity below which events are dropped; 0 where all are kept."""
+    return _threshold
 
 
 _loggers: dict[str, StructuredLogger] = {}

@@ -12,13 +12,19 @@ __all__ = ["fields_of", "message_of", "severity_of"]
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"taskName", "message", "asctime"}
 """Attributes that every record has, or that formatters add; all others came by `extra`."""
+_STRUCTLOG = frozenset({"event", "level", "logger", "timestamp"})
 _COUNT = len(logging.makeLogRecord({}).__dict__)
 
 severity_of = from_standard
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The record's message with its arguments; both as they are where they do not fit."""
+    """The record's message with its arguments; both as they are where they do not fit.
+
+    A mapping as message is an event of structlog on its way through the standard library: its `event` it is.
+    """
+    if type(record.msg) is dict and "event" in record.msg:
+        return str(record.msg["event"])
     try:
         return record.getMessage()
     except Exception:
@@ -31,6 +37,8 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if len(values) != _COUNT:
         fields = {name: value for name, value in values.items() if name not in _STANDARD and name[0] != "_"}
+    if type(record.msg) is dict and "event" in record.msg:
+        fields = {name: value for name, value in record.msg.items() if name not in _STRUCTLOG} | fields
     if record.exc_info:
         fields["exc_info"] = record.exc_info
     elif record.exc_text:
