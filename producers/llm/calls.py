@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, overload
 from monitoring.producers.llm import families, prices
 from monitoring.producers.llm.recording import amount, counted, guarded, label, publish, wrong
 from monitoring.producers.llm.runs import Clock, outcome_of
+from monitoring.producers.logger import ERROR, INFO
 
 __all__ = ["Call", "record_call", "sample_calls"]
 
@@ -275,7 +276,7 @@ def _tell(facts: _Facts, outcome: str, cost: float | None) -> None:
     }
     known = {name: value for name, value in fields.items() if value is not None}
     text = f"{facts.operation} {facts.model} {outcome}: {facts.input_tokens} in, {facts.output_tokens} out"
-    publish("llm.call", text, known, level="ERROR" if outcome == "failed" else "INFO", optional=True)
+    publish("llm.call", text, known, level=ERROR if outcome == "failed" else INFO, optional=True)
 
 
 def _rounded(value: float | None, digits: int = 6) -> float | None:

@@ -12,10 +12,11 @@ from typing import Any
 from monitoring.producers.llm import families
 from monitoring.producers.llm.recording import guarded, label, named_numbers, number, publish, told_error, wrong
 from monitoring.producers.llm.runs import Clock, Run, outcome_of
+from monitoring.producers.logger import DEBUG, ERROR, INFO, WARNING
 
 __all__ = ["Evaluation"]
 
-_LEVELS = {"failed": "WARNING", "error": "ERROR", "cancelled": "WARNING"}
+_LEVELS = {"failed": WARNING, "error": ERROR, "cancelled": WARNING}
 _RESULTS = {True: "passed", False: "failed", None: "unjudged"}
 
 
@@ -73,7 +74,7 @@ class Evaluation(Run):
         families.evaluation_cases().inc(1, suite=self.suite, result=_RESULTS[judged])
         about = {**fields, "case": str(case_id), "passed": judged, "score": as_float}
         text = f"evaluation {self.suite} of {self.model}: case {case_id} {_RESULTS[judged]}"
-        self._publish("case", text, about, level="DEBUG", optional=True)
+        self._publish("case", text, about, level=DEBUG, optional=True)
 
     @guarded
     def finish(self, *, passed: bool | None = None, error: BaseException | str | None = None, **scores: Any) -> None:
@@ -134,10 +135,10 @@ class Evaluation(Run):
         }
         numbers = "".join(f" {name}={value:.6g}" for name, value in list(self.scores.items())[:8])
         text = f"evaluation {self.suite} of {self.model} {self.outcome}{numbers}"
-        self._publish("ended", text, summary, level=_LEVELS.get(self.outcome, "INFO"))
+        self._publish("ended", text, summary, level=_LEVELS.get(self.outcome, INFO))
 
     def _publish(
-        self, name: str, text: str, fields: dict[str, Any], *, level: str = "INFO", optional: bool = False
+        self, name: str, text: str, fields: dict[str, Any], *, level: int = INFO, optional: bool = False
     ) -> None:
         known = {key: value for key, value in fields.items() if value is not None}
         run = {"run_id": self.run_id, "suite": self.suite, "model": self.model, "dataset": self.dataset or None}

@@ -14,6 +14,7 @@ from monitoring.producers.llm import families
 from monitoring.producers.llm.recording import counted, guarded, label, named_numbers, publish, told_error, wrong
 from monitoring.producers.llm.runs import Clock, Outcome, Run, outcome_of
 from monitoring.producers.llm.throttle import Throttle
+from monitoring.producers.logger import ERROR, INFO, WARNING
 from monitoring.producers.series import GaugeSeries
 
 __all__ = ["MAX_METRICS", "FineTuning"]
@@ -26,7 +27,7 @@ _KNOWN = {
     "tokens_per_second": families.job_tokens_per_second,
     "epoch": families.job_epoch,
 }
-_LEVELS = {"succeeded": "INFO", "failed": "ERROR"}
+_LEVELS = {"succeeded": INFO, "failed": ERROR}
 
 
 class FineTuning(Run):
@@ -160,7 +161,7 @@ class FineTuning(Run):
         kind = "NaN" if math.isnan(value) else "infinite"
         text = f"fine-tuning {self.model}: {name} is {kind} at step {self.last_step}"
         fields = {"step": self.last_step, "metric": name, "value": value}
-        self._publish("nonfinite", text, fields, level="WARNING")
+        self._publish("nonfinite", text, fields, level=WARNING)
         return True
 
     def _set(self, which: str | Callable[[], Gauge], value: float) -> None:
@@ -189,7 +190,7 @@ class FineTuning(Run):
     def _beat(self) -> None:
         self._set(families.job_heartbeat, wall_ns() / 1e9)
 
-    def _publish(self, name: str, text: str, fields: dict[str, Any], *, level: str = "INFO") -> None:
+    def _publish(self, name: str, text: str, fields: dict[str, Any], *, level: int = INFO) -> None:
         known = {key: value for key, value in fields.items() if value is not None}
         run = {"run_id": self.run_id, "model": self.model}
         publish(f"llm.fine_tuning.{name}", text, {**run, **known}, level=level)
@@ -230,4 +231,4 @@ class FineTuning(Run):
             **told_error(error),
         }
         text = f"fine-tuning {self.model} {self.outcome} after {seconds:.1f} s at step {self.last_step}"
-        self._publish("ended", text, summary, level=_LEVELS.get(self.outcome, "WARNING"))
+        self._publish("ended", text, summary, level=_LEVELS.get(self.outcome, WARNING))

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 from monitoring.pipeline.errors import MonitoringError
-from monitoring.pipeline.events import levels
 from monitoring.producers.client import active
-from monitoring.producers.logger import get_logger
+from monitoring.producers.logger import INFO, threshold
 from monitoring.producers.values import shown
 
 __all__ = [
@@ -29,7 +28,6 @@ LOGGER = "monitoring.llm"
 """Logger of every event of this package."""
 MAX_NAME = 200
 """Characters of a name that becomes a label: models, suites and paths of data sets stay below a hundred."""
-_log = get_logger(LOGGER)
 _Arguments = ParamSpec("_Arguments")
 
 
@@ -64,8 +62,8 @@ def wrong(text: str) -> None:
         client.trouble.say(f"llm: {text}")
 
 
-def publish(name: str, message: str, fields: dict[str, Any], *, level: str = "INFO", optional: bool = False) -> None:
-    """An event with this `event.name`.
+def publish(name: str, message: str, fields: dict[str, Any], *, level: int = INFO, optional: bool = False) -> None:
+    """An event with this `event.name`, of a level like `logger.INFO`.
 
     LOG_LEVEL decides about optional ones only: the others are the record of a run, of which a page is made. On the
     console they, too, are seen at that level only.
@@ -73,10 +71,9 @@ def publish(name: str, message: str, fields: dict[str, Any], *, level: str = "IN
     client = active()
     if client is None:
         return
-    heard = _log.is_enabled_for(level)
+    heard = level >= threshold()
     if heard or not optional:
-        severity = levels.parse(level) or levels.DEFAULT_LEVEL
-        client.log(severity, LOGGER, message, {"event.name": name, **fields}, echo=heard)
+        client.log(level, LOGGER, message, {"event.name": name, **fields}, echo=heard)
 
 
 def label(value: object) -> str:

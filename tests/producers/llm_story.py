@@ -8,39 +8,24 @@ from typing import Any
 
 import orjson
 
-from monitoring.pipeline.events import levels
-from monitoring.pipeline.events.event import Event
-from monitoring.pipeline.publish.barrier import Ack
-from monitoring.producers.client import Client, Resource, install
-from monitoring.producers.context import clear
-from monitoring.producers.logger import filter_below
+from monitoring.producers.client import active
 from monitoring.producers.metrics import REGISTRY
 from monitoring.producers.series import HistogramSeries
+from monitoring.producers.testing import Capture, CapturedEvent, capture
 from monitoring.producers.trouble import Trouble
 
 
 class Story:
-    """An emitter that keeps what it is given."""
+    """What was told while it was listened to."""
 
-    def __init__(self) -> None:
-        self.raw: list[Event] = []
-        self.said: list[str] = []
-        self.trouble = Trouble(write=self.said.append)
-
-    def emit(self, event: Event) -> bool:
-        self.raw.append(event)
-        return True
-
-    def flush(self, timeout_seconds: float = 5.0, ack: Ack = "store") -> bool:
-        return True
-
-    def close(self, timeout_seconds: float = 5.0) -> bool:
-        return True
+    def __init__(self, captured: Capture, trouble: Trouble) -> None:
+        self._captured = captured
+        self.trouble = trouble
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """The events: their attributes, and `level`, `message`, `logger`, `exception` beside them."""
-        return [_decoded(event) for event in self.raw]
+        return [_flat(event) for event in self._captured.events]
 
     @property
     def names(self) -> list[str]:
@@ -57,24 +42,18 @@ class Story:
         return found
 
 
-def _decoded(event: Event) -> dict[str, Any]:
-    attributes = orjson.loads(event.attributes) if event.attributes else {}
-    exception = orjson.loads(event.exception) if event.exception else None
-    about = {"level": levels.name(event.level), "message": event.message, "logger": event.logger}
-    return {**attributes, **about, "exception": exception}
+def _flat(event: CapturedEvent) -> dict[str, Any]:
+    about = {"level": event.level, "message": event.message, "logger": event.logger, "exception": event.exception}
+    return {**event.attributes, **about}
 
 
 @contextmanager
 def listening() -> Iterator[Story]:
-    """A client in force that keeps what it is given, of every level."""
-    story = Story()
-    before = install(Client(story, Resource("test"), trouble=story.trouble))
-    filter_below(0)
-    try:
-        yield story
-    finally:
-        install(before)
-        clear()
+    """Within the block what is published is kept, of every level."""
+    with capture() as captured:
+        client = active()
+        assert client is not None
+        yield Story(captured, client.trouble)
 
 
 def standing(name: str, **labels: str) -> float | None:

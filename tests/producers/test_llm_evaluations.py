@@ -128,7 +128,7 @@ def test_cases_that_many_threads_report_are_all_counted(story: Story, suite: str
             thread.join()
     ended = story.one("evaluation.ended")
     assert (ended["cases"], ended["cases_passed"], ended["scores"]["mean_score"]) == (4000, 2000, 1.0)
-    assert len(story.raw) == 2  # a case is an event at DEBUG only
+    assert len(story.events) == 2  # a case is an event at DEBUG only
 
 
 def test_nothing_of_it_raises_whatever_it_is_given(story: Story, suite: str) -> None:
