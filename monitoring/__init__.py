@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitoring.producers import llm
     from monitoring.producers.context import bind, clear, contextual, unbind
     from monitoring.producers.decorators import error_context, log_function
     from monitoring.producers.formatter import JSONFormatter
@@ -33,6 +34,7 @@ __all__ = [
     "contextual",
     "error_context",
     "get_logger",
+    "llm",
     "log_function",
     "unbind",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "contextual": "context",
     "error_context": "decorators",
     "get_logger": "logger",
+    "llm": "llm",
     "log_function": "decorators",
     "unbind": "context",
 }
@@ -55,7 +58,8 @@ def __getattr__(name: str) -> Any:
     """A name of the public face, imported when it is first asked for: the command line needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"monitoring.producers.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"monitoring.producers.{_HOMES[name]}")
+    value = home if name == _HOMES[name] else getattr(home, name)
     globals()[name] = value
     return value
 
