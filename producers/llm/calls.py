@@ -13,6 +13,7 @@ from monitoring.producers.llm import families, prices
 from monitoring.producers.llm.recording import amount, counted, guarded, label, publish, wrong
 from monitoring.producers.llm.runs import Clock, outcome_of
 from monitoring.producers.logger import ERROR, INFO
+from monitoring.producers.series import CounterSeries
 
 __all__ = ["Call", "record_call", "sample_calls"]
 
@@ -208,14 +209,10 @@ def _record(facts: _Facts) -> None:
     if facts.first_token_seconds is not None:
         names = {"model": facts.model, "provider": facts.provider, "operation": facts.operation}
         families.time_to_first_token().observe(facts.first_token_seconds, **names)
-    for kind, count in (
-        ("input", facts.input_tokens),
-        ("output", facts.output_tokens),
-        ("cached", facts.cached_tokens),
-        ("cache_write", facts.cache_write_tokens),
-    ):
-        if count:
-            families.tokens().inc(count, model=facts.model, type=kind)
+    series.count_tokens("input", facts.input_tokens)
+    series.count_tokens("output", facts.output_tokens)
+    series.count_tokens("cached", facts.cached_tokens)
+    series.count_tokens("cache_write", facts.cache_write_tokens)
     if cost is not None:
         families.cost().inc(cost, model=facts.model)
     if outcome == "failed" or _sampler.takes():
@@ -249,39 +246,49 @@ class _Series:
         outcomes = ("succeeded", "failed", "cancelled")
         self.requests = {outcome: families.requests().labels(**names, outcome=outcome) for outcome in outcomes}
         self.duration = families.request_duration().labels(**names)
+        self._model = model
+        self._tokens: dict[str, CounterSeries] = {}
+
+    def count_tokens(self, kind: str, count: int) -> None:
+        """So many more tokens of this kind. A kind that a model never has gets no series."""
+        if count:
+            series = self._tokens.get(kind)
+            if series is None:
+                series = self._tokens[kind] = families.tokens().labels(model=self._model, type=kind)
+            series.inc(count)
 
 
 _series = lru_cache(maxsize=1024)(_Series)
 
 
 def _tell(facts: _Facts, outcome: str, cost: float | None) -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "gen_ai.operation.name": facts.operation,
-        "gen_ai.provider.name": facts.provider or None,
         "gen_ai.request.model": facts.model,
-        "gen_ai.request.stream": facts.streamed or None,
-        "gen_ai.response.model": facts.response_model,
-        "gen_ai.response.id": facts.response_id,
-        "gen_ai.response.finish_reasons": [facts.finish_reason] if facts.finish_reason else None,
-        "gen_ai.response.time_to_first_chunk": _rounded(facts.first_token_seconds),
         "gen_ai.usage.input_tokens": facts.input_tokens,
         "gen_ai.usage.output_tokens": facts.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": facts.cached_tokens or None,
-        "gen_ai.usage.cache_creation.input_tokens": facts.cache_write_tokens or None,
         "outcome": outcome,
         "duration_ms": round(facts.seconds * 1000, 3),
-        "cost_usd": _rounded(cost, 9),
-        "error.type": _error_type(facts.error),
-        "exc_info": facts.error if isinstance(facts.error, Exception) else None,
     }
-    known = {name: value for name, value in fields.items() if value is not None}
+    if cost is not None:
+        fields["cost_usd"] = round(cost, 9)
+    if facts.first_token_seconds is not None:
+        fields["gen_ai.response.time_to_first_chunk"] = round(facts.first_token_seconds, 6)
+    if facts.finish_reason:
+        fields["gen_ai.response.finish_reasons"] = [facts.finish_reason]
+    for name, value in (
+        ("gen_ai.provider.name", facts.provider),
+        ("gen_ai.request.stream", facts.streamed),
+        ("gen_ai.response.model", facts.response_model),
+        ("gen_ai.response.id", facts.response_id),
+        ("gen_ai.usage.cache_read.input_tokens", facts.cached_tokens),
+        ("gen_ai.usage.cache_creation.input_tokens", facts.cache_write_tokens),
+    ):
+        if value:
+            fields[name] = value
+    if facts.error is not None:
+        fields["error.type"] = label(facts.error if isinstance(facts.error, str) else type(facts.error).__qualname__)
+        if isinstance(facts.error, Exception):
+            fields["exc_info"] = facts.error
     text = f"{facts.operation} {facts.model} {outcome}: {facts.input_tokens} in, {facts.output_tokens} out"
-    publish("llm.call", text, known, level=ERROR if outcome == "failed" else INFO, optional=True)
-
-
-def _rounded(value: float | None, digits: int = 6) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _error_type(error: BaseException | str | None) -> str | None:
-    return label(error) if isinstance(error, str) else type(error).__qualname__ if error is not None else None
+    publish("llm.call", text, fields, level=ERROR if outcome == "failed" else INFO, optional=True)

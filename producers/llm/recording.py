@@ -78,6 +78,8 @@ def publish(name: str, message: str, fields: dict[str, Any], *, level: int = INF
 
 def label(value: object) -> str:
     """Anything as the text of a label, bounded."""
+    if type(value) is str and len(value) <= MAX_NAME:
+        return value
     text = value if isinstance(value, str) else "" if value is None else shown(value)
     return text[:MAX_NAME]
 
@@ -106,6 +108,8 @@ def amount(value: Any, what: str) -> float | None:
 
 def counted(value: Any, what: str) -> int:
     """A count that is 0 or more; 0 for None, and for what is none, which is told."""
+    if type(value) is int and 0 <= value < _MAX_AMOUNT:
+        return value
     return int(amount(value, what) or 0)
 
 
