@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.producers import llm
 from monitoring.producers.context import bound
 from monitoring.producers.llm.finetuning import MAX_METRICS
 from monitoring.producers.llm.throttle import Throttle
 from monitoring.producers.logger import filter_below
 from tests.producers.llm_story import Hands, Story, listening, standing
+from tests.producers.test_sdk import events_on
 
 
 @pytest.fixture
@@ -101,6 +109,35 @@ def test_a_process_that_dies_leaves_a_heartbeat_that_stands_still(story: Story, 
         before = beat()
     assert story.of("fine_tuning.ended") == []
     job.finish()
+
+
+_KILLED = """
+import os, signal
+from monitoring import llm
+from monitoring.startup import flush_monitoring, start_monitoring_with_config
+
+start_monitoring_with_config()
+with llm.fine_tuning("killed", run_id="run-9") as job:
+    job.step(1, loss=2.0)
+    job.step(2, loss=1.5)
+    assert flush_monitoring()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_leaves_its_steps_on_the_bus_and_no_end(valkey: str, tmp_path: Path) -> None:
+    Streams(connect(valkey)).announce({"logs": 1}, "test")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MONITORING_", "LOG_"))}
+    ours = {"MONITORING_BUS_URL": valkey, "MONITORING_DATA_DIR": str(tmp_path), "MONITORING_COLLECTORS": "none"}
+    done = subprocess.run([sys.executable, "-c", _KILLED], env={**inherited, **ours}, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    told = [orjson.loads(event.attributes) for event in events_on(valkey)]
+    assert [(event["event.name"], event.get("step")) for event in told] == [
+        ("llm.fine_tuning.started", None),
+        ("llm.fine_tuning.step", 1),
+        ("llm.fine_tuning.step", 2),
+    ]
+    assert {event["run_id"] for event in told} == {"run-9"}
 
 
 def test_a_job_that_raises_failed_and_the_exception_goes_on(story: Story, model: str) -> None:
