@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitoring.producers.formatter import JSONFormatter
     from monitoring.producers.handler import MonitoringHandler
     from monitoring.producers.logger import StructuredLogger, get_logger
+    from monitoring.producers.metrics import counter, gauge, histogram, timer
 
 __version__ = "0.1.0"
 
@@ -32,10 +33,14 @@ __all__ = [
     "bind",
     "clear",
     "contextual",
+    "counter",
     "error_context",
+    "gauge",
     "get_logger",
+    "histogram",
     "llm",
     "log_function",
+    "timer",
     "unbind",
 ]
 
@@ -46,10 +51,14 @@ _HOMES = {
     "bind": "context",
     "clear": "context",
     "contextual": "context",
+    "counter": "metrics",
     "error_context": "decorators",
+    "gauge": "metrics",
     "get_logger": "logger",
+    "histogram": "metrics",
     "llm": "llm",
     "log_function": "decorators",
+    "timer": "metrics",
     "unbind": "context",
 }
 
