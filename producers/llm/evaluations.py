@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitoring.producers.llm import families
+from monitoring.producers.llm.leaving import arrive, leave
 from monitoring.producers.llm.recording import guarded, label, named_numbers, number, publish, told_error, wrong
 from monitoring.producers.llm.runs import Clock, Run, outcome_of
 from monitoring.producers.logger import DEBUG, ERROR, INFO, WARNING
@@ -121,8 +122,9 @@ class Evaluation(Run):
         families.evaluations().inc(1, suite=self.suite, outcome=self.outcome)
         for name, value in self.scores.items():
             labels = {"suite": self.suite, "dataset": self.dataset, "model": self.model, "metric": label(name)}
-            families.evaluation_score().set(value, **labels)
-            families.evaluation_score().remove(**labels)
+            if math.isfinite(value):
+                arrive(families.evaluation_score(), labels).set(value)
+                leave(families.evaluation_score(), labels)
         summary = {
             "outcome": self.outcome,
             "duration_seconds": round(seconds, 3),

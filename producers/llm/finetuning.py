@@ -11,6 +11,7 @@ from typing import Any
 from monitoring.pipeline.clock import wall_ns
 from monitoring.producers.instruments import Gauge
 from monitoring.producers.llm import families
+from monitoring.producers.llm.leaving import arrive, leave
 from monitoring.producers.llm.recording import counted, guarded, label, named_numbers, publish, told_error, wrong
 from monitoring.producers.llm.runs import Clock, Outcome, Run, outcome_of
 from monitoring.producers.llm.throttle import Throttle
@@ -169,14 +170,14 @@ class FineTuning(Run):
         gauge = self._gauges.get(which)
         if gauge is None:
             family, labels = self._named(which)
-            gauge = self._gauges[which] = family().labels(**labels)
+            gauge = self._gauges[which] = arrive(family(), labels)
         gauge.set(value)
 
     def _unset(self, which: str | Callable[[], Gauge]) -> None:
         """There is no such number (any more): a curve must not go on with the last one."""
         if self._gauges.pop(which, None) is not None:
             family, labels = self._named(which)
-            family().remove(**labels)
+            leave(family(), labels)
 
     def _named(self, which: str | Callable[[], Gauge]) -> tuple[Callable[[], Gauge], dict[str, str]]:
         """The gauge of this name, and the labels of this run in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,6 +66,17 @@ def standing(name: str, **labels: str) -> float | None:
                 found: float | None = series.count if isinstance(series, HistogramSeries) else series.value
                 return found
     return None
+
+
+def sent(name: str, **labels: str) -> list[Any]:
+    """The values that are sent of a series the next time that metrics are, one for each such series."""
+    wanted = {key: value for key, value in labels.items() if value}
+    with REGISTRY.collect(time.time_ns()) as collected:  # and returned: the registry is the whole process's
+        return [
+            orjson.loads(row.value)
+            for row in collected.rows
+            if orjson.loads(row.family)["name"] == name.removesuffix("_total") and orjson.loads(row.labels) == wanted
+        ]
 
 
 class Hands:

@@ -12,7 +12,7 @@ import pytest
 
 from monitoring.producers import llm
 from monitoring.producers.logger import filter_below
-from tests.producers.llm_story import Hands, Story, listening, standing
+from tests.producers.llm_story import Hands, Story, listening, sent, standing
 
 
 @pytest.fixture
@@ -51,6 +51,18 @@ def test_the_story_of_an_evaluation(story: Story, suite: str) -> None:
     assert standing("llm_evaluations_running") == 0
     for result in ("passed", "failed", "unjudged"):
         assert standing("llm_evaluation_cases_total", suite=suite, result=result) == 1
+
+
+def test_scores_are_sent_once_for_each_evaluation(story: Story, suite: str) -> None:
+    labels = {"suite": suite, "dataset": "d", "model": "bot", "metric": "accuracy"}
+    for accuracy in (0.5, 0.75):
+        llm.evaluation(suite, model="bot", dataset="d").start().finish(accuracy=accuracy, f1=math.nan)
+    assert sent("llm_evaluation_score", **labels) == [0.75]
+    assert sent("llm_evaluation_score", **labels) == []
+    assert standing("llm_evaluation_score", **labels) is None
+    assert [event["scores"] for event in story.of("evaluation.ended")] == [
+        {"accuracy": accuracy, "f1": "NaN"} for accuracy in (0.5, 0.75)
+    ]
 
 
 @pytest.mark.parametrize(

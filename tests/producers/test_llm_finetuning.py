@@ -26,7 +26,7 @@ from monitoring.producers.context import bound
 from monitoring.producers.llm.finetuning import MAX_METRICS
 from monitoring.producers.llm.throttle import Throttle
 from monitoring.producers.logger import filter_below
-from tests.producers.llm_story import Hands, Story, listening, standing
+from tests.producers.llm_story import Hands, Story, listening, sent, standing
 from tests.producers.test_sdk import events_on
 
 
@@ -89,6 +89,8 @@ def test_while_it_runs_its_numbers_are_gauges_that_go_with_it(story: Story, mode
         assert standing("llm_fine_tuning_tokens_per_second", **run) == 900
         assert standing("llm_fine_tuning_epoch", **run) == 0.1
         assert standing("llm_fine_tuning_metric", **run, metric="grad_norm") == 3
+    assert sent("llm_fine_tuning_loss", **run) == [1.25]  # once more, or a short run would leave nothing
+    assert sent("llm_fine_tuning_loss", **run) == []
     for name in ("step", "progress_ratio", "loss", "learning_rate", "tokens_per_second", "epoch"):
         assert standing(f"llm_fine_tuning_{name}", **run) is None, name
     assert standing("llm_fine_tuning_metric", **run, metric="grad_norm") is None
@@ -203,9 +205,22 @@ def test_a_loss_that_becomes_nan_is_warned_of_once_counted_and_seen(story: Story
 def test_while_a_loss_is_nan_it_has_no_gauge_and_then_it_has_again(story: Story, model: str) -> None:
     with llm.fine_tuning(model) as job:
         run = {"run_id": job.run_id, "model": model}
-        for loss, gauge in ((2.0, 2.0), (math.nan, None), (-math.inf, None), (1.0, 1.0)):
+        for loss, values in ((2.0, [2.0]), (math.nan, [2.0]), (-math.inf, []), (1.0, [1.0])):
             job.step(loss=loss)
-            assert standing("llm_fine_tuning_loss", **run) == gauge
+            assert sent("llm_fine_tuning_loss", **run) == values
+        job.step(loss=math.nan)
+        job.step(loss=0.5)
+        assert sent("llm_fine_tuning_loss", **run) == [0.5]
+        assert standing("llm_fine_tuning_loss", **run) == 0.5
+
+
+def test_a_job_that_is_resumed_while_its_gauges_leave_has_them_again(story: Story, model: str) -> None:
+    with llm.fine_tuning(model) as job:
+        job.step(1, loss=2.0)
+    with llm.fine_tuning(model, run_id=job.run_id, resumed=True) as again:
+        again.step(2, loss=1.0)
+        for _ in range(3):
+            assert sent("llm_fine_tuning_loss", run_id=job.run_id, model=model) == [1.0]
 
 
 def test_a_resumed_job_goes_on_under_its_id(story: Story, model: str) -> None:
@@ -319,7 +334,7 @@ def test_a_job_that_has_ended_takes_no_more_steps(story: Story, model: str) -> N
     job.heartbeat()
     assert story.names[-1] == "llm.fine_tuning.ended"
     assert story.trouble.counts == {"llm_value": 3}
-    assert standing("llm_fine_tuning_step", run_id=job.run_id, model=model) is None
+    assert standing("llm_fine_tuning_step", run_id=job.run_id, model=model) == 1
 
 
 def test_names_of_metrics_are_bounded(story: Story, model: str) -> None:
