@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -442,3 +443,41 @@ def test_the_examples_of_the_page_run_as_they_stand() -> None:
     assert len(examples) == 3
     exec("\n".join(examples), {})
     assert metrics.counter("shop_orders_total").labels(channel="web").value == 2
+
+
+_GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from monitoring.producers.registry import Registry
+
+registry = Registry()
+count, level, took = registry.counter("c"), registry.gauge("g"), registry.timer("t_seconds", buckets=(0.04,))
+total = 0
+
+def work(number):
+    with level.track(), took:
+        for step in range(200):
+            count.inc(n=step % 5)
+            if step % 50 == number:
+                gevent.sleep(0.01)
+
+def collect():
+    global total
+    for _ in range(30):
+        with registry.collect(1) as collected:
+            collected.committed()
+        total += sum(int(row.value) for row in collected.rows if row.family.startswith('{"name":"c"'))
+        gevent.sleep(0.002)
+
+gevent.joinall([gevent.spawn(work, number) for number in range(50)] + [gevent.spawn(collect) for _ in range(2)])
+print(total, level.labels().value, took.histogram.labels().count)
+"""
+
+
+def test_greenlets_that_take_turns_lose_nothing() -> None:
+    pytest.importorskip("gevent")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", _GREENLETS]
+    finished = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True, check=True)
+    assert finished.stdout.split() == ["10000", "0", "50"], finished.stderr
