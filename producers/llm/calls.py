@@ -76,6 +76,7 @@ class Call:
     @guarded
     def first_token(self) -> None:
         """The first token of the answer is here. Only the first time counts."""
+        self._facts.streamed = True
         if self._facts.first_token_seconds is None:
             self._facts.first_token_seconds = self._clock() - self._began_at
 

@@ -14,6 +14,7 @@ from monitoring.producers.llm.leaving import arrive, leave
 from monitoring.producers.llm.recording import guarded, label, named_numbers, number, publish, told_error, wrong
 from monitoring.producers.llm.runs import Clock, Run, outcome_of
 from monitoring.producers.logger import DEBUG, ERROR, INFO, WARNING
+from monitoring.producers.values import shown
 
 __all__ = ["Evaluation"]
 
@@ -52,7 +53,8 @@ class Evaluation(Run):
         super().__init__("evaluation", run_id, clock)
         self.suite, self.model, self.dataset = label(suite), label(model), label(dataset)
         self.scores: dict[str, float] = {}
-        self._at_least, self._at_most, self._config = at_least or {}, at_most or {}, config
+        self._at_least, self._at_most = _thresholds(at_least), _thresholds(at_most)
+        self._config = config
         self._cases = _Tally()
         self._passed: bool | None = None
 
@@ -70,7 +72,7 @@ class Evaluation(Run):
         judged = None if passed is None else bool(passed)
         as_float = number(score)
         if as_float is None and score is not None:
-            wrong(f"case: score={str(score)[:40]} is not a number")
+            wrong(f"case: score={shown(score, 40)} is not a number")
         self._cases.add(judged, as_float)
         families.evaluation_cases().inc(1, suite=self.suite, result=_RESULTS[judged])
         about = {**fields, "case": str(case_id), "passed": judged, "score": as_float}
@@ -90,11 +92,9 @@ class Evaluation(Run):
         lines += [(name, "<=", value) for name, value in self._at_most.items()]
         missed = []
         for name, sign, threshold in lines:
-            found, wanted = self.scores.get(name, math.nan), number(threshold)
-            if wanted is None:
-                wrong(f"evaluation {self.suite}: the threshold of {name} is not a number")
-            elif not (found >= wanted if sign == ">=" else found <= wanted):
-                missed.append(f"{name} is {found:.6g}, not {sign} {wanted:.6g}")
+            found = self.scores.get(name, math.nan)
+            if not (found >= threshold if sign == ">=" else found <= threshold):
+                missed.append(f"{name} is {found:.6g}, not {sign} {threshold:.6g}")
         return missed
 
     def _judged(self, missed: list[str]) -> str:
@@ -109,8 +109,8 @@ class Evaluation(Run):
     @guarded
     def _on_begin(self) -> None:
         families.evaluations_running().inc(1)
-        thresholds = {"at_least": dict(self._at_least), "at_most": dict(self._at_most), "config": self._config}
-        about = {name: value for name, value in thresholds.items() if value}
+        thresholds = {"at_least": self._at_least or None, "at_most": self._at_most or None, "config": self._config}
+        about = {name: value for name, value in thresholds.items() if value is not None}
         self._publish("started", f"evaluation {self.suite} of {self.model} started", about)
 
     @guarded
@@ -129,8 +129,8 @@ class Evaluation(Run):
             "outcome": self.outcome,
             "duration_seconds": round(seconds, 3),
             "scores": self.scores,
-            "at_least": dict(self._at_least) or None,
-            "at_most": dict(self._at_most) or None,
+            "at_least": self._at_least or None,
+            "at_most": self._at_most or None,
             "missed": missed or None,
             **self._cases.summary(),
             **told_error(error),
@@ -146,6 +146,15 @@ class Evaluation(Run):
         run = {"run_id": self.run_id, "suite": self.suite, "model": self.model, "dataset": self.dataset or None}
         about = {key: value for key, value in run.items() if value is not None}
         publish(f"llm.evaluation.{name}", text, {**known, **about}, level=level, optional=optional)
+
+
+def _thresholds(given: Mapping[str, float] | None) -> dict[str, float]:
+    """Those that are numbers; what is none is told, and decides nothing."""
+    if isinstance(given, Mapping):
+        return named_numbers(given, "threshold")
+    if given is not None:
+        wrong(f"thresholds are a mapping of names to numbers, and {shown(given, 40)} is none")
+    return {}
 
 
 class _Tally:

@@ -72,7 +72,7 @@ class FineTuning(Run):
         self._lowest: dict[str, tuple[float, int]] = {}
         self._highest: dict[str, tuple[float, int]] = {}
         self._nonfinite: dict[str, int] = {}
-        self._steps = self._tokens = 0
+        self._tokens = 0
         self._untold = False
 
     @guarded
@@ -85,7 +85,6 @@ class FineTuning(Run):
         if self._is_over("step"):
             return
         self.last_step = (self.last_step or 0) + 1 if step is None else counted(step, "step")
-        self._steps += 1
         if tokens is not None:
             read = counted(tokens, "tokens")
             self._tokens += read
@@ -213,12 +212,12 @@ class FineTuning(Run):
 
     @guarded
     def _on_end(self, seconds: float, error: BaseException | str | None) -> None:
-        if self._untold:
-            self._tell_step(self._last)
         families.jobs_running().dec(1)
         families.jobs().inc(1, outcome=self.outcome)
         for which in list(self._gauges):
             self._unset(which)
+        if self._untold:
+            self._tell_step(self._last)
         summary = {
             "outcome": self.outcome,
             "duration_seconds": round(seconds, 3),

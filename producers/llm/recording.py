@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
-from monitoring.pipeline.errors import MonitoringError
 from monitoring.producers.client import active
 from monitoring.producers.logger import INFO, threshold
 from monitoring.producers.values import shown
@@ -46,11 +45,7 @@ def guarded(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
 
 def _report(doing: str, error: Exception) -> None:
     client = active()
-    if client is None:
-        return
-    if isinstance(error, MonitoringError):
-        client.trouble.count("refused")
-    else:
+    if client is not None:
         client.trouble.bug(f"llm: {doing} failed", error)
 
 

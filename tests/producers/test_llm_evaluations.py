@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -143,6 +145,27 @@ def test_cases_that_many_threads_report_are_all_counted(story: Story, suite: str
     assert len(story.events) == 2  # a case is an event at DEBUG only
 
 
+def test_a_child_that_is_forked_while_a_case_is_counted_does_not_wait_for_ever(story: Story, suite: str) -> None:
+    evaluation = llm.evaluation(suite, model="bot").start()
+    with evaluation._cases._lock:  # as another thread would hold it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            evaluation.case(1, passed=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    evaluation.finish()
+    assert "cases" not in story.one("evaluation.ended")
+
+
+def test_thresholds_that_are_none_are_told_and_decide_nothing(story: Story, suite: str) -> None:
+    odd: Any = ["accuracy", 0.7]
+    words: Any = {"toxicity": "low"}
+    llm.evaluation(suite, model="bot", at_least=odd, at_most=words).start().finish(accuracy=0)
+    assert story.one("evaluation.ended")["outcome"] == "scored"
+    assert story.trouble.counts == {"llm_value": 2}
+
+
 def test_nothing_of_it_raises_whatever_it_is_given(story: Story, suite: str) -> None:
     odd: Any = object()
     with llm.evaluation(odd, model=odd, dataset=odd, at_least=odd, at_most={"x": odd}, config=odd) as evaluation:
@@ -151,4 +174,5 @@ def test_nothing_of_it_raises_whatever_it_is_given(story: Story, suite: str) -> 
         evaluation.finish(passed=odd, f1=odd)
     evaluation.case(1)
     evaluation.score(accuracy=1)
+    assert story.one("evaluation.ended")["outcome"] == "passed"
     assert story.trouble.counts.keys() <= {"llm_value", "internal"}

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.pipeline.bus.streams import Streams, connect
@@ -256,6 +256,7 @@ def test_a_long_run_tells_a_few_hundred_of_its_steps_the_first_and_the_last_amon
     assert all(after - before <= before / 64 + 1 for before, after in itertools.pairwise(told))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.integers(1, 200),
     st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=300),
@@ -324,6 +325,18 @@ def test_nothing_of_it_raises_whatever_it_is_given(story: Story) -> None:
         job.finish(angry, error=angry, loss=angry)
     assert story.trouble.counts.keys() <= {"llm_value", "internal"}
     assert bound() == {}
+
+
+def test_what_fails_inside_is_counted_and_told(story: Story, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise OSError("no such path")
+
+    with llm.fine_tuning(model) as job:
+        job.checkpoint(Broken())
+    assert story.trouble.counts == {"internal": 1}
+    assert "FineTuning.checkpoint failed: OSError: no such path" in capsys.readouterr().err
+    assert story.one("fine_tuning.ended")["outcome"] == "succeeded"
 
 
 def test_a_job_that_has_ended_takes_no_more_steps(story: Story, model: str) -> None:

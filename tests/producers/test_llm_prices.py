@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.pipeline.errors import SettingsError
 from monitoring.producers import llm, sdk
-from monitoring.producers.llm.prices import Price, PriceTable
+from monitoring.producers.llm.prices import MAX_BYTES, Price, PriceTable
 from tests.producers.llm_story import Story, listening, standing
 
 _TOKENS = st.integers(0, 10**9)
@@ -38,6 +38,7 @@ def _table(**models: Any) -> PriceTable:
     return PriceTable.from_data({"models": models})
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.builds(Price, _DOLLARS, _DOLLARS, _DOLLARS, _DOLLARS), _TOKENS, _TOKENS, _TOKENS, _TOKENS)
 def test_a_cost_is_the_sum_of_its_parts(price: Price, plain: int, cached: int, written: int, output: int) -> None:
     parts = (
@@ -58,6 +59,7 @@ def test_a_cost_is_the_sum_of_its_parts(price: Price, plain: int, cached: int, w
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(_TOKENS, _TOKENS), max_size=20))
 def test_the_cost_of_many_calls_is_that_of_their_tokens_together(calls: list[tuple[int, int]]) -> None:
     price = Price(input=0.4, output=1.6, cached_input=0.1, cache_write=0.4)
@@ -151,6 +153,13 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(SettingsError, match=r"prices\.json") as caught:
         llm.prices.use(str(file))
     assert complaint.lower() in str(caught.value).lower()
+
+
+def test_a_file_that_is_no_table_by_its_size_is_not_read_on(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_bytes(b" " * (MAX_BYTES + 1))
+    with pytest.raises(SettingsError, match="larger than"):
+        llm.prices.use(file)
 
 
 def test_the_setting_names_the_file(story: Story, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.producers import llm
@@ -32,6 +32,7 @@ def _ids(story: Story) -> dict[str, str | None]:
     return {event["message"]: event.get("run_id") for event in story.events if event["logger"] == "app"}
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.integers(0, 1 << 44), st.integers(0, (1 << 25) - 1)), min_size=2, max_size=20))
 def test_ids_sort_by_the_time_of_their_making(made: list[tuple[int, int]]) -> None:
     ids = [llm.new_run_id(lambda ms=ms: ms * 1_000_000, lambda bits, drawn=drawn: drawn) for ms, drawn in made]  # type: ignore[misc]
@@ -67,6 +68,12 @@ def test_within_a_nested_run_lines_carry_the_inner_id_then_the_outer_one_again(s
         log.info("training again")
     ids = _ids(story)
     assert ids == {"training": job.run_id, "evaluating": evaluation.run_id, "training again": job.run_id}
+
+
+def test_events_of_an_outer_run_keep_its_id_within_an_inner_one(story: Story) -> None:
+    with llm.fine_tuning("m") as job, llm.evaluation("suite", model="m"):
+        job.step(1, loss=1)
+    assert story.one("fine_tuning.step")["run_id"] == job.run_id
 
 
 def test_without_a_block_the_id_is_bound_from_start_to_finish(story: Story) -> None:
