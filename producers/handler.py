@@ -16,6 +16,7 @@ from typing import Any
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers.client import active
 from monitoring.producers.records import fields_of, message_of, severity_of
+from monitoring.producers.reported import is_reported
 
 __all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
 
@@ -25,13 +26,14 @@ _SEEN = "_monitoring_seen"
 def publish(record: logging.LogRecord) -> None:
     """Publish a record, once. Never raises; without a client it does nothing.
 
-    Records of our own sending threads are left out: sending them would make more of them.
+    Records of our own sending threads are left out: sending them would make more of them. So is what a record of a
+    request or job tells already.
     """
     values = record.__dict__
     if _SEEN in values or threading.get_ident() in own_threads.idents:
         return
     client = active()
-    if client is None:
+    if client is None or is_reported(record):
         return
     values[_SEEN] = True
     message = message_of(record)

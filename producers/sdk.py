@@ -24,7 +24,7 @@ from monitoring.pipeline.publish.connect import publisher_from
 from monitoring.pipeline.redact import Redactor
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
-from monitoring.producers import fork, handler
+from monitoring.producers import fork, handler, instrumentation
 from monitoring.producers.client import Client, Resource
 from monitoring.producers.collectors import collectors_from
 from monitoring.producers.console import Console
@@ -104,6 +104,7 @@ class Sdk:
             self._open_root(severity)
         if self.console is not None:
             self.console.attach()
+        instrumentation.begin(self.settings, self.redactor.text, self.trouble)
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
         atexit.register(_stop_at_exit)
@@ -121,6 +122,7 @@ class Sdk:
         if clients.active() is self.client:
             clients.install(None)
         handler.release()
+        instrumentation.end()
         if self.console is not None:
             self.console.detach()
         filter_below(0)
