@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitoring.producers.formatter import JSONFormatter
     from monitoring.producers.handler import MonitoringHandler
     from monitoring.producers.logger import StructuredLogger, get_logger
+    from monitoring.producers.metrics import counter, gauge, histogram, timer
 
 __version__ = "0.1.0"
 
@@ -31,9 +32,13 @@ __all__ = [
     "bind",
     "clear",
     "contextual",
+    "counter",
     "error_context",
+    "gauge",
     "get_logger",
+    "histogram",
     "log_function",
+    "timer",
     "unbind",
 ]
 
@@ -44,9 +49,13 @@ _HOMES = {
     "bind": "context",
     "clear": "context",
     "contextual": "context",
+    "counter": "metrics",
     "error_context": "decorators",
+    "gauge": "metrics",
     "get_logger": "logger",
+    "histogram": "metrics",
     "log_function": "decorators",
+    "timer": "metrics",
     "unbind": "context",
 }
 

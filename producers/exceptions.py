@@ -56,8 +56,7 @@ def from_exc_info(exc_info: Any) -> BaseException | None:
 def stack_here() -> str:
     """The stack of the caller, without the frames of this package."""
     frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+    while frame.f_back is not None and _is_ours(frame.f_globals):
         frame = frame.f_back
     return _clean(_middle_cut("".join(traceback.format_stack(frame)).rstrip("\n")))
 
@@ -145,13 +144,28 @@ def _marks(trace: TracebackType | None) -> list[str]:
         frames[place] = trace.tb_frame.f_globals
         trace = trace.tb_next
     places = [(code, line, names) for (code, line), names in reversed(frames.items())]
-    own = [place for place in places if not _is_library(place[0].co_filename)]
+    own = [place for place in places if not _is_library(place[0].co_filename) and not _is_ours(place[2])]
     return [_mark(*place) for place in (own or places)[:_MAX_PLACES]]
 
 
 def _mark(code: CodeType, line: int, names: dict[str, Any]) -> str:
     words = " ".join(linecache.getline(code.co_filename, line, names).split())
     return f"{names.get('__name__', '')}|{code.co_qualname}|{words}"
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _is_ours(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__", "")).partition(".")[0] == _PACKAGE
+
+
+def _from_the_application(trace: TracebackType | None) -> TracebackType | None:
+    """The stack without our own frames at its beginning, which are those of a decorator or middleware."""
+    first = trace
+    while trace is not None and _is_ours(trace.tb_frame.f_globals):
+        trace = trace.tb_next
+    return first if trace is None else trace
 
 
 @cache
@@ -186,7 +200,8 @@ def _message(error: BaseException) -> str:
 
 def _printed(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error)).rstrip("\n")
+        trace = _from_the_application(error.__traceback__)
+        return "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
     except Exception as trouble:  # its __str__ or the source's reader raised
         frames = "".join(traceback.format_tb(error.__traceback__))
         return f"{frames}{_type_name(error)}: {_message(error)} ({type(trouble).__name__} while it was printed)"

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["after_fork", "before_exit"]
+__all__ = ["after_fork", "before_exit", "held_off"]
+
+LONGEST_SECONDS = 1.0
+"""How long a fork is held off at most; what is imported meanwhile takes 20 ms."""
 
 _lock = threading.Lock()
+_gate = threading.Lock()
+_gated = False
+_forking = threading.local()
 _real_exit: Callable[[int], NoReturn] | None = None
 _last_words: Callable[[], None] | None = None
 _children: list[Callable[[], None]] = []
@@ -36,6 +43,36 @@ def before_exit(flush: Callable[[], None]) -> None:
 
         _exit.__doc__ = os._exit.__doc__
         os._exit = _exit
+
+
+@contextmanager
+def held_off() -> Iterator[None]:
+    """No fork within the block, which is short: a thread of ours imports a module.
+
+    A child that is forked meanwhile finds the module's import lock held by a thread that it does not have, and waits
+    for ever when it imports the same.
+    """
+    global _gated
+    with _lock:
+        if not _gated:
+            os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew_gate)
+            _gated = True
+    with _gate:
+        yield
+
+
+def _wait() -> None:
+    _forking.waits = _gate.acquire(timeout=LONGEST_SECONDS)
+
+
+def _go_on() -> None:
+    if _forking.waits:
+        _gate.release()
+
+
+def _renew_gate() -> None:
+    global _gate
+    _gate = threading.Lock()
 
 
 def _end(status: int) -> NoReturn:

@@ -41,14 +41,19 @@ class Trouble:
 
     def say(self, text: str) -> None:
         """Tell it on standard error, unless something was told within the last minute."""
+        self.said(text)
+
+    def said(self, text: str) -> bool:
+        """As `say`; whether it was told."""
         with self._lock:
             now = self._clock()
             if now - self._said_at < QUIET_SECONDS:
                 self._held_back += 1
-                return
+                return False
             more = f" (and {self._held_back} more since the last such line)" if self._held_back else ""
             self._said_at, self._held_back = now, 0
         self._write(f"monitoring: {text}{more}\n")
+        return True
 
     def bug(self, doing: str, error: BaseException) -> None:
         """A fault of ours, or of what the application handed us: counted as `internal` and told."""

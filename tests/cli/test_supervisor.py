@@ -55,7 +55,7 @@ def test_the_log_for_machines_is_one_object_a_line_exceptions_included(capsys: p
         logging.getLogger("monitoring.test").exception("it %s", "failed")
     line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["message"], line["service"]) == ("ERROR", "it failed", "monitoring-drain-1")
-    assert "two\nlines" in line["exception"]
+    assert "two\nlines" in line["exception"]["stacktrace"]
 
 
 def test_the_level_is_ours_to_set_and_libraries_stay_quiet(capsys: pytest.CaptureFixture[str]) -> None:

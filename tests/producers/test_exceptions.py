@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from monitoring import log_function
 from monitoring.producers import exceptions
 from monitoring.producers.exceptions import (
     MAX_STACK,
@@ -19,6 +20,7 @@ from monitoring.producers.exceptions import (
     fingerprint,
     from_exc_info,
 )
+from monitoring.producers.testing import capture
 
 SHOP = """
 def price(order):
@@ -172,3 +174,15 @@ def test_annotations_of_causes_come_with_the_nearest_winning():
     annotate(outer, {"b": 3})
     outer.__cause__ = inner
     assert context_of(outer) == {"a": 1, "b": 3, "c": 2}
+
+
+def test_our_own_frames_are_neither_shown_first_nor_counted():
+    def fail():
+        raise ValueError("bad")
+
+    plain, wrapped = caught(fail), caught(log_function(arguments=False)(fail))
+    assert fingerprint(plain) == fingerprint(wrapped)
+    with capture() as captured:
+        caught(log_function(fail))
+    told = captured.one("fail raised").exception
+    assert told is not None and "decorators.py" not in told["stacktrace"]
