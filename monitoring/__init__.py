@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitoring.producers import llm
     from monitoring.producers.context import bind, clear, contextual, unbind
     from monitoring.producers.decorators import error_context, log_function
     from monitoring.producers.formatter import JSONFormatter
@@ -37,6 +38,7 @@ __all__ = [
     "gauge",
     "get_logger",
     "histogram",
+    "llm",
     "log_function",
     "timer",
     "unbind",
@@ -54,6 +56,7 @@ _HOMES = {
     "gauge": "metrics",
     "get_logger": "logger",
     "histogram": "metrics",
+    "llm": "llm",
     "log_function": "decorators",
     "timer": "metrics",
     "unbind": "context",
@@ -64,7 +67,8 @@ def __getattr__(name: str) -> Any:
     """A name of the public face, imported when it is first asked for: the command line needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"monitoring.producers.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"monitoring.producers.{_HOMES[name]}")
+    value = home if name == _HOMES[name] else getattr(home, name)
     globals()[name] = value
     return value
 
