@@ -161,7 +161,10 @@ def redactor_from(chosen: Settings) -> Redactor:
         if not found or not kind.strip():
             raise SettingsError(f"MONITORING_REDACT_PATTERNS: {line!r} is not `kind=pattern`")
         patterns[kind.strip()] = pattern.strip()
-    return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    try:
+        return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    except SettingsError as error:
+        raise SettingsError(f"MONITORING_REDACT_PATTERNS, MONITORING_REDACT_ALLOW: {error}") from None
 
 
 def program_name() -> str:
