@@ -72,7 +72,9 @@ def calls(number: int) -> dict[str, dict[str, float]]:
 def _best(function: Callable[[], object], number: int) -> float:
     """What calling the function costs beyond calling one that does nothing: each is written as a lambda."""
     nothing: Callable[[], object] = lambda: None  # noqa: E731 - as those that are measured
-    empty, full = (min(timeit.repeat(some, timer=time.process_time, number=number, repeat=7)) for some in (nothing, function))
+    empty, full = (
+        min(timeit.repeat(some, timer=time.process_time, number=number, repeat=7)) for some in (nothing, function)
+    )
     return (full - empty) / number * 1e6
 
 

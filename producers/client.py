@@ -87,7 +87,6 @@ class Client:
         logger: str,
         message: str,
         fields: dict[str, Any],
-        *,
         strict: bool = False,
         echo: bool = True,
     ) -> bool:

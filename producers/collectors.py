@@ -9,7 +9,6 @@ gpu      gpu.py                                                          in the 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -203,6 +202,8 @@ def collectors_from(
     made = Collectors([group for group in groups if group.name in asked], registry, trouble)
     for name in asked:
         if name not in NAMES:
+            import difflib  # 2 ms that right names need not pay
+
             near = difflib.get_close_matches(name, NAMES, 1)
             hint = f"did you mean {near[0]}? " if near else ""
             made.tell(f"MONITORING_COLLECTORS: no collector is called {name!r}; {hint}There are {', '.join(NAMES)}")

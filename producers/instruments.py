@@ -26,7 +26,7 @@ DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 """Seconds. Up to 10 those of Prometheus' own clients, each also a bound of OpenTelemetry's for HTTP, so that dashboards
 and `le="0.5"` carry over. Calls to a model take longer than 10 s as a matter of course, and are given up at 30 or 60,
 so those are bounds too: beyond the last bound a quantile cannot be told. Neighbours are a factor of 2 to 3 apart, by
-which a quantile may be wrong at most."""
+which a quantile between them may be wrong at most."""
 
 S = TypeVar("S", bound=Series)
 

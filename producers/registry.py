@@ -33,7 +33,7 @@ from monitoring.producers.timer import Timer
 __all__ = ["MAX_SERIES", "MAX_SERIES_EACH", "Collected", "Registry", "Taken"]
 
 MAX_SERIES = 10_000
-"""Series of a process: 10,000 counters take 6 MB, and 0.1 s of CPU when all of them changed."""
+"""Series of a process: 10,000 counters take 4 MB, and 0.03 s of CPU to hand over when all of them changed."""
 MAX_SERIES_EACH = 1_000
 """Series of an instrument: what has more labels than that is an identifier, and belongs into a log event."""
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.publish import own_threads
+from monitoring.producers.shipping import seconds_until_next
 from monitoring.producers.trouble import Trouble
 
 __all__ = ["Rounds"]
@@ -19,6 +21,7 @@ class _Round:
     name: str
     interval_seconds: float
     work: Callable[[], None]
+    aligned: bool
     due: float = field(default=float("-inf"))
 
 
@@ -29,9 +32,12 @@ class Rounds:
     the child has no thread until it calls `begin`. An interval that was missed is not made up for.
     """
 
-    def __init__(self, trouble: Trouble, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, trouble: Trouble, *, clock: Callable[[], float] = time.monotonic, now_ns: NowNs = wall_ns
+    ) -> None:
         self._trouble = trouble
         self._clock = clock
+        self._now_ns = now_ns
         self._rounds: list[_Round] = []
         self._renew()
 
@@ -40,19 +46,30 @@ class Rounds:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         for each in self._rounds:
-            each.due = self._first(each.interval_seconds)
+            each.due = self._first(each)
 
     def renew_after_fork(self) -> None:
         """In a forked child: everything anew, the thread not started."""
         self._renew()
 
-    def add(self, name: str, interval_seconds: float, work: Callable[[], None]) -> None:
-        """Have `work` called every so many seconds; the name is for the report of its failure."""
-        self._rounds.append(_Round(name, interval_seconds, work, self._first(interval_seconds)))
+    def add(self, name: str, interval_seconds: float, work: Callable[[], None], *, aligned: bool = False) -> None:
+        """Have `work` called every so many seconds; the name is for the report of its failure.
 
-    def _first(self, interval_seconds: float) -> float:
+        `aligned`: at whole multiples of the interval on the wall clock, which are the same in all processes.
+        """
+        made = _Round(name, interval_seconds, work, aligned)
+        made.due = self._first(made)
+        self._rounds.append(made)
+
+    def _first(self, each: _Round) -> float:
         """Not all processes of a host at the same moment; a first sample soon, for somebody waits to see it."""
-        return self._clock() + min(interval_seconds, 1.0) * (0.5 + random.random() / 2)  # noqa: S311 - not a secret
+        if each.aligned:
+            return self._next(each)
+        return self._clock() + min(each.interval_seconds, 1.0) * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+
+    def _next(self, each: _Round) -> float:
+        pause = seconds_until_next(self._now_ns(), each.interval_seconds) if each.aligned else each.interval_seconds
+        return self._clock() + pause
 
     def begin(self) -> None:
         """Have the thread running."""
@@ -77,7 +94,7 @@ class Rounds:
         """Call what is due; seconds until the next is."""
         for each in self._rounds:
             if self._clock() >= each.due:
-                each.due = self._clock() + each.interval_seconds
+                each.due = self._next(each)
                 try:
                     each.work()
                 except Exception as error:

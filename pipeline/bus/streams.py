@@ -27,6 +27,7 @@ from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, Sign
 __all__ = [
     "META_KEY",
     "PROTOCOL_VERSION",
+    "URL_FILE",
     "Entry",
     "Reply",
     "StreamTransport",
@@ -41,6 +42,8 @@ __all__ = [
 
 META_KEY = "monitoring:meta"
 PROTOCOL_VERSION = "1"
+URL_FILE = "bus.url"
+"""In the data directory of `monitoring up`: how services on its machine reach the server that it started."""
 WATERMARK_TTL_SECONDS = 86_400
 """A producer asks every few seconds; one that slept longer replays, and the drain says the watermark again."""
 REPORT_TTL_SECONDS = 8 * 86_400

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from monitoring.pipeline.bus.embedded import URL_FILE
-from monitoring.pipeline.bus.streams import META_KEY, StreamTransport, Transport, connect, exchange
+from monitoring.pipeline.bus.streams import META_KEY, URL_FILE, StreamTransport, Transport, connect, exchange
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import METRICS
-from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.settings import Settings
 
@@ -35,6 +33,8 @@ def transport_from(settings: Settings) -> Transport:
     if address := settings.text("url"):
         if not settings.text("api_key"):
             raise SettingsError(f"MONITORING_URL={address} needs MONITORING_API_KEY, a key with the role ingest")
+        from monitoring.pipeline.publish.http import HttpTransport  # 7 ms that a service on the bus need not pay
+
         return HttpTransport(address, settings.text("api_key"))
     redis = "REDIS_URL is set, and no monitoring instance uses that server. " if url else ""
     raise SettingsError(

@@ -225,6 +225,11 @@ class Publisher:
         return Counters(sealed + waiting + sum(dropped.values()), committed, dropped, waiting, sealed - committed)
 
     @property
+    def unwanted(self) -> bool:
+        """Whether the instance takes none of this signal, as far as is known."""
+        return self._flusher.unwanted
+
+    @property
     def trouble(self) -> str:
         """Why the bus or the spool does not work at present; "" where they do."""
         return self._flusher.trouble or self._flusher.spool_trouble
