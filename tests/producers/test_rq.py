@@ -31,7 +31,7 @@ from monitoring.startup import start_monitoring_with_config, stop_monitoring
 from tests.producers import jobs
 from tests.producers.support import TRACE, TRACEPARENT, records, serving_wsgi, wait_for
 from tests.producers.test_propagate import Called
-from tests.producers.test_sdk import events_on
+from tests.producers.test_sdk import deltas_on, events_on
 
 ROOT = Path(__file__).parents[2]
 
@@ -254,7 +254,7 @@ def test_a_job_that_does_nothing_but_log_is_out_of_time_too(captured, queue):
 
 def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, queue, monkeypatch, tmp_path):
     """Everything real: a request, a forking worker whose horses end by os._exit, an outgoing request, the bus."""
-    Streams(connect(valkey)).announce({"logs": 1}, "test")
+    Streams(connect(valkey)).announce({"logs": 1, "metrics": 1}, "test")
     monkeypatch.setenv("MONITORING_BUS_URL", valkey)
     monkeypatch.setenv("MONITORING_DATA_DIR", str(tmp_path))
     start_monitoring_with_config(service="shop", collectors="none", console="off")
@@ -277,6 +277,8 @@ def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, q
     assert asked.trace_id == done.trace_id == TRACE
     assert asked.request_id == done.request_id == "order-7"
     assert called.seen == [{"X-Request-ID": "order-7", "traceparent": f"00-{TRACE}-{done.span_id}-01"}]
+    measured = {(name, labels) for name, _, labels, _ in deltas_on(valkey)}
+    assert ("http_server_request_duration_seconds", '{"method":"POST","route":"/orders","status":"200"}') in measured
 
 
 def test_the_rq_command_starts_it_by_a_settings_module(valkey, queue, tmp_path):
