@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitoring.producers.handler import MonitoringHandler
     from monitoring.producers.logger import StructuredLogger, get_logger
     from monitoring.producers.metrics import counter, gauge, histogram, timer
+    from monitoring.producers.work import set_user
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "histogram",
     "llm",
     "log_function",
+    "set_user",
     "timer",
     "unbind",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "histogram": "metrics",
     "llm": "llm",
     "log_function": "decorators",
+    "set_user": "work",
     "timer": "metrics",
     "unbind": "context",
 }

@@ -100,7 +100,7 @@ class Client:
             exception = ""
             if not _RESERVED.isdisjoint(fields):
                 context, exception, fields = _sorted_out(context, fields)
-            bound, request_id, trace_id, span_id = context
+            bound, request_id, trace_id, span_id, _ = context
             if bound:
                 fields = {**bound, **fields}
             service, environment, release = self._who

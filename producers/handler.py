@@ -17,6 +17,7 @@ from typing import Any
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers.client import active
 from monitoring.producers.records import SEEN, fields_of, message_of, severity_of
+from monitoring.producers.reported import is_reported
 
 __all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
 
@@ -26,13 +27,14 @@ _OWN_THREADS = own_threads.idents
 def publish(record: logging.LogRecord) -> None:
     """Publish a record, once. Never raises; without a client it does nothing.
 
-    Records of our own sending threads are left out: sending them would make more of them.
+    Records of our own sending threads are left out: sending them would make more of them. So is what a record of a
+    request or job tells already.
     """
     values = record.__dict__
     if SEEN in values or get_ident() in _OWN_THREADS:
         return
     client = active()
-    if client is None:
+    if client is None or is_reported(record):
         return
     fields = fields_of(record)
     values[SEEN] = True

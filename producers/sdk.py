@@ -24,7 +24,7 @@ from monitoring.pipeline.publish.connect import publisher_from
 from monitoring.pipeline.redact import Redactor
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
-from monitoring.producers import fork, handler
+from monitoring.producers import fork, handler, instrumentation
 from monitoring.producers.client import Client, Resource
 from monitoring.producers.collectors import collectors_from
 from monitoring.producers.console import Console
@@ -104,6 +104,7 @@ class Sdk:
             self._open_root(severity)
         if self.console is not None:
             self.console.attach()
+        instrumentation.begin(self.settings, self.redactor.text, self.trouble)
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
         atexit.register(_stop_at_exit)
@@ -121,6 +122,7 @@ class Sdk:
         if clients.active() is self.client:
             clients.install(None)
         handler.release()
+        instrumentation.end()
         if self.console is not None:
             self.console.detach()
         filter_below(0)
@@ -159,7 +161,10 @@ def redactor_from(chosen: Settings) -> Redactor:
         if not found or not kind.strip():
             raise SettingsError(f"MONITORING_REDACT_PATTERNS: {line!r} is not `kind=pattern`")
         patterns[kind.strip()] = pattern.strip()
-    return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    try:
+        return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    except SettingsError as error:
+        raise SettingsError(f"MONITORING_REDACT_PATTERNS, MONITORING_REDACT_ALLOW: {error}") from None
 
 
 def program_name() -> str:

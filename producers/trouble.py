@@ -12,6 +12,9 @@ __all__ = ["QUIET_SECONDS", "Trouble"]
 QUIET_SECONDS = 60.0
 """Between two lines on standard error: whoever reads a service's output at night is not here for us."""
 
+_LIMITS = frozenset({"BaseTimeoutException", "ShutDownImminentException", "SoftTimeLimitExceeded"})
+"""Names of what RQ and Celery raise from a signal handler, wherever the program is just then, once."""
+
 
 def _to_stderr(line: str) -> None:
     """Best effort: standard error may be closed, or None under pythonw and some daemons."""
@@ -23,7 +26,7 @@ def _to_stderr(line: str) -> None:
 
 
 class Trouble:
-    """Thread-safe by being simple: a count that a race loses is of no consequence here. Never raises."""
+    """Thread-safe by being simple: a count that a race loses is of no consequence here. Never raises, but see `bug`."""
 
     def __init__(
         self, *, write: Callable[[str], None] = _to_stderr, clock: Callable[[], float] = time.monotonic
@@ -56,7 +59,12 @@ class Trouble:
         return True
 
     def bug(self, doing: str, error: BaseException) -> None:
-        """A fault of ours, or of what the application handed us: counted as `internal` and told."""
+        """A fault of ours, or of what the application handed us: counted as `internal` and told.
+
+        Raises the error where it is neither: a task queue's limit came in while our code ran, and must take effect.
+        """
+        if any(kind.__name__ in _LIMITS for kind in type(error).__mro__):
+            raise error
         self.count("internal")
         self.say(f"{doing}: {type(error).__name__}: {error}")
 

@@ -1,41 +1,67 @@
-"""What a metrics store would add up, from the frames that were committed."""
+"""Real servers in threads, what they serve, and conditions to wait for."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import orjson
+import uvicorn
+from werkzeug.serving import make_server
 
-from monitoring.pipeline.bus.frame import decode_payload
-from monitoring.pipeline.events.delta import Delta
-from tests.pipeline.publish.support import Store
+from monitoring.producers.testing import Capture, CapturedEvent
+
+SECONDS = 20.0
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
 
 
-def deltas(store: Store) -> list[Delta]:
-    """All committed deltas, lane by lane, in the order of their frames."""
-    found: list[Delta] = []
-    for _, frame in sorted(store.frames.items()):
-        payload = decode_payload(frame)
-        assert not payload.rejected
-        columns = [column if isinstance(column, list) else [column] * payload.events for column in payload.columns]
-        found += [Delta(*values) for values in zip(*columns, strict=True)]
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """What the condition gives once it is true."""
+    ends = time.monotonic() + SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < ends, "it did not come to that"
+        time.sleep(0.005)
     return found
 
 
-def totals(store: Store) -> dict[tuple[str, str], Any]:
-    """By name and labels: exact sums of counters, `[sum, counts]` of histograms, the last value of gauges."""
-    found: dict[tuple[str, str], Any] = {}
-    for row in deltas(store):
-        family, value = orjson.loads(row.family), orjson.loads(row.value)
-        key = (family["name"], row.labels)
-        if family["kind"] == "counter":
-            found[key] = found.get(key, 0) + Fraction(value)
-        elif family["kind"] == "gauge":
-            found[key] = value
-        else:
-            assert len(value["counts"]) == len(family["bounds"]) + 1
-            before, counts = found.get(key, (0, [0] * len(value["counts"])))
-            more = [have + new for have, new in zip(counts, value["counts"], strict=True)]
-            found[key] = (before + Fraction(value["sum"]), more)
-    return found
+def records(captured: Capture, count: int = 1, logger: str = "monitoring.request") -> list[CapturedEvent]:
+    """The records of requests, once there are so many; then no more may be there."""
+
+    def found() -> list[CapturedEvent]:
+        return [event for event in captured.events if event.logger == logger]
+
+    wait_for(lambda: len(found()) >= count)
+    assert len(found()) == count, [event.message for event in found()]
+    return found()
+
+
+@contextmanager
+def serving_wsgi(app: Any) -> Iterator[str]:
+    """The address of a threaded server of werkzeug."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def serving_asgi(app: Any, **options: Any) -> Iterator[str]:
+    """The address of a uvicorn with a loop of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, **options))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started or not thread.is_alive())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -23,7 +23,7 @@ from monitoring.producers.registry import Registry
 from monitoring.producers.shipping import Reporter, seconds_until_next
 from tests.instance import Instance
 from tests.pipeline.publish.support import FlakyTransport, Store, publisher
-from tests.producers.support import deltas, totals
+from tests.producers.shipped import deltas, totals
 
 
 class Clock:
