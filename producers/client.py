@@ -23,9 +23,9 @@ from monitoring.producers.context import IDS, Context, current, extended
 from monitoring.producers.trouble import Trouble
 from monitoring.producers.values import encode
 
-__all__ = ["Client", "Emitter", "Resource", "active", "install"]
+__all__ = ["RESERVED", "Client", "Emitter", "Resource", "active", "install", "sorted_out"]
 
-_RESERVED = frozenset({*IDS, "exc_info", "stack_info"})
+RESERVED = frozenset({*IDS, "exc_info", "stack_info"})
 """Names of fields that mean something else than an attribute."""
 _new_event = tuple.__new__
 
@@ -98,8 +98,8 @@ class Client:
         try:
             context = current.get()
             exception = ""
-            if not _RESERVED.isdisjoint(fields):
-                context, exception, fields = _sorted_out(context, fields)
+            if not RESERVED.isdisjoint(fields):
+                context, exception, fields = sorted_out(context, fields)
             bound, request_id, trace_id, span_id, _ = context
             if bound:
                 fields = {**bound, **fields}
@@ -133,10 +133,10 @@ class Client:
             self.trouble.bug("an event could not be made", error)
         return False
 
-    def emit(self, event: Event) -> bool:
+    def emit(self, event: Event, echo: bool = True) -> bool:
         """Publish an event that somebody else made, as `log`."""
         try:
-            if self.echo is not None:
+            if echo and self.echo is not None:
                 self.echo(event)
             return self._emit(event)
         except MonitoringError:
@@ -146,10 +146,10 @@ class Client:
         return False
 
 
-def _sorted_out(context: Context, fields: Mapping[str, Any]) -> tuple[Context, str, dict[str, Any]]:
+def sorted_out(context: Context, fields: Mapping[str, Any]) -> tuple[Context, str, dict[str, Any]]:
     """The context with the ids among the fields, the exception as JSON text, and the other fields."""
     ids = {name: fields[name] for name in IDS if name in fields}
-    rest = {name: value for name, value in fields.items() if name not in _RESERVED}
+    rest = {name: value for name, value in fields.items() if name not in RESERVED}
     error = exceptions.from_exc_info(fields.get("exc_info"))
     if fields.get("stack_info"):
         rest["stack"] = exceptions.stack_here()

@@ -15,41 +15,15 @@ import orjson
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.event import Event
-from monitoring.producers import exceptions
 from monitoring.producers.client import Resource
-from monitoring.producers.context import IDS, current
-from monitoring.producers.records import fields_of, message_of, severity_of
-from monitoring.producers.values import encode
+from monitoring.producers.context import IDS
+from monitoring.producers.records import event_of
 
-__all__ = ["JSONFormatter", "TextFormatter", "event_of"]
+__all__ = ["JSONFormatter", "TextFormatter"]
 
 _OWN = frozenset(
     {"timestamp", "level", "service", "environment", "release", "logger", "host", "message", *IDS, "exception"}
 )
-
-
-def event_of(record: logging.LogRecord, resource: Resource) -> Event:
-    """The record as an event, with what is bound to the context."""
-    bound, *known, _ = current.get()
-    fields = {**bound, **fields_of(record)}
-    error = exceptions.from_exc_info(fields.pop("exc_info", None))
-    ids = [str(fields.pop(name, "") or before) for name, before in zip(IDS, known, strict=True)]
-    request_id, trace_id, span_id = ids
-    return Event(
-        int(record.created * 1e9),
-        severity_of(record.levelno),
-        resource.service,
-        resource.environment,
-        resource.release,
-        record.name,
-        resource.host,
-        message_of(record),
-        trace_id,
-        span_id,
-        request_id,
-        exceptions.encode(error) if error else "",
-        encode(fields) if fields else "",
-    )
 
 
 def _as_it_is(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers.client import active
-from monitoring.producers.records import SEEN, fields_of, message_of, severity_of
+from monitoring.producers.records import SEEN, event_of
 from monitoring.producers.reported import is_reported
 
 __all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
@@ -36,11 +36,14 @@ def publish(record: logging.LogRecord) -> None:
     client = active()
     if client is None or is_reported(record):
         return
-    fields = fields_of(record)
+    try:
+        event = event_of(record, client.resource)
+    except Exception as error:
+        client.trouble.bug("a log record could not be read", error)
+        return
     values[SEEN] = True
-    message = record.msg if type(record.msg) is str and not record.args else message_of(record)
-    if _expected.get() is None or not _was_expected(record.name, message):
-        client.log(severity_of(record.levelno), record.name, message, fields, False, False)
+    if _expected.get() is None or not _was_expected(record.name, event.message):
+        client.emit(event, False)
 
 
 _expected: ContextVar[tuple[str, str] | None] = ContextVar("monitoring_expected", default=None)

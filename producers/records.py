@@ -1,4 +1,4 @@
-"""A record of the standard library's logging, read as level, message and fields."""
+"""A record of the standard library's logging, read as an event."""
 
 from __future__ import annotations
 
@@ -6,21 +6,63 @@ import logging
 from itertools import islice
 from typing import Any
 
+from monitoring.pipeline.events.event import Event
+from monitoring.producers.client import RESERVED, Resource, sorted_out
+from monitoring.producers.context import current
 from monitoring.producers.logger import from_standard
-from monitoring.producers.values import shown
+from monitoring.producers.values import encode, shown
 
-__all__ = ["SEEN", "fields_of", "message_of", "severity_of"]
+__all__ = ["SEEN", "event_of", "fields_of", "message_of"]
 
 SEEN = "_monitoring_seen"
 """The mark of a record that has been published."""
 _PLAIN = tuple(logging.makeLogRecord({}).__dict__)
-_COUNT, _LAST, _ABSENT = len(_PLAIN), _PLAIN[-1], object()
+_COUNT, _LAST = len(_PLAIN), _PLAIN[-1]
 _STRUCTLOG_MARKS = frozenset({"_logger", "_name", "_from_structlog"})
 _STANDARD = frozenset(_PLAIN) | {"taskName", "message", "asctime", SEEN} | _STRUCTLOG_MARKS
 """Attributes that every record has, or that formatters add; all others came by `extra`."""
+_SPECIAL = _STANDARD | RESERVED
 _STRUCTLOG = frozenset({"event", "level", "logger", "timestamp"})
+_ABSENT = object()
+_new_event = tuple.__new__
 
-severity_of = from_standard
+
+def event_of(record: logging.LogRecord, resource: Resource) -> Event:
+    """The record as an event, with what is bound to the context."""
+    values = record.__dict__
+    context, exception = current.get(), ""
+    # What came by `extra` stands behind what every record has, unless somebody made the record in another way.
+    fields = dict(islice(values.items(), _COUNT - 1, None))
+    if (
+        fields.pop(_LAST, _ABSENT) is _ABSENT
+        or not _SPECIAL.isdisjoint(fields)
+        or record.exc_info
+        or record.exc_text
+        or record.stack_info
+        or type(record.msg) is not str
+    ):
+        context, exception, fields = sorted_out(context, fields_of(record))
+    bound, request_id, trace_id, span_id, _ = context
+    if bound:
+        fields = {**bound, **fields}
+    return _new_event(
+        Event,
+        (
+            int(record.created * 1e9),
+            from_standard(record.levelno),
+            resource.service,
+            resource.environment,
+            resource.release,
+            record.name,
+            resource.host,
+            message_of(record) if record.args or type(record.msg) is not str else record.msg,
+            trace_id,
+            span_id,
+            request_id,
+            exception,
+            encode(fields) if fields else "",
+        ),
+    )
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -38,13 +80,7 @@ def message_of(record: logging.LogRecord) -> str:
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What the caller gave by `extra`, and the exception and stack of the record as `exc_info` and `stack`."""
-    values = record.__dict__
-    if len(values) == _COUNT and next(reversed(values)) == _LAST:
-        fields = {}
-    else:  # extras stand behind what every record has, unless somebody made the record in another way
-        fields = dict(islice(values.items(), _COUNT - 1, None))
-        if fields.pop(_LAST, _ABSENT) is _ABSENT or not _STANDARD.isdisjoint(fields):
-            fields = {name: value for name, value in values.items() if name not in _STANDARD}
+    fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
     if type(record.msg) is dict and "event" in record.msg:
         fields = {name: value for name, value in record.msg.items() if name not in _STRUCTLOG} | fields
     if record.exc_info:

@@ -16,6 +16,7 @@ _MARK = "__monitoring_reported__"
 _SERVERS = frozenset({"uvicorn.error", "gunicorn.error", "hypercorn.error", "waitress", "daphne.http_protocol"})
 """Loggers by which servers report an exception that an application let through."""
 _ACCESS = frozenset({"uvicorn.access", "gunicorn.access", "hypercorn.access"})
+_TELLERS = _ACCESS | {"werkzeug", "rq.worker"}
 _WERKZEUG_LINE = '"%s" %s %s'
 """How the message of an access line ends at werkzeug's development server, which has one logger for all."""
 
@@ -52,6 +53,8 @@ def is_reported(record: logging.LogRecord) -> bool:
         if files is not None and (record.name in _SERVERS or record.pathname in files):
             return True
     name = record.name
+    if name not in _TELLERS:
+        return False
     if name in _ACCESS:
         return _expected
     if name == "werkzeug":

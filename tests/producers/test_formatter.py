@@ -14,7 +14,8 @@ from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.lenient import event_from_json_line
 from monitoring.producers.client import Resource
 from monitoring.producers.context import bind
-from monitoring.producers.formatter import TextFormatter, event_of
+from monitoring.producers.formatter import TextFormatter
+from monitoring.producers.records import event_of
 
 AT = 1_777_636_800_123_456_000
 

@@ -6,7 +6,9 @@ import logging
 
 import pytest
 
-from monitoring.producers.records import SEEN, fields_of
+from monitoring.producers.client import Resource
+from monitoring.producers.records import SEEN, event_of, fields_of
+from monitoring.producers.testing import capture
 
 
 def record(**attributes):
@@ -57,3 +59,22 @@ def test_the_records_own_values_stay_as_they_are():
     before = dict(found.__dict__)
     assert fields_of(found) == {"user": "ann", "stack": "Traceback"}
     assert found.__dict__ == before
+
+
+def test_an_event_is_of_the_time_when_the_record_was_made():
+    found = record(user="ann", request_id="r1")
+    found.created = 1_700_000_000.5
+    event = event_of(found, Resource("shop", "prod", "1.2", "h1"))
+    assert (event.timestamp, event.request_id, event.attributes) == (1_700_000_000_500_000_000, "r1", '{"user":"ann"}')
+
+
+def test_a_record_that_cannot_be_read_does_not_raise_into_the_program():
+    class Broken:
+        def __str__(self):
+            raise RuntimeError("no")
+
+    log = logging.getLogger("tests.broken")
+    with capture() as found:
+        log.warning("x", extra={"request_id": Broken()})
+        log.warning("y", extra={"request_id": "r1"})
+    assert found.messages == ["y"]
