@@ -36,9 +36,9 @@ def test_a_name_is_split_into_its_words(name, words):
         ("secret", "client_secret clientSecret CLIENT-SECRET webhook_secret JWT_SECRET oauth_token_secret secrets"),
         (
             "token",
-            "token access_token accessToken ACCESS_TOKEN X-Vault-Token PRIVATE-TOKEN _authToken id_token tokenValue jwt",
+            "token access_token accessToken ACCESS_TOKEN X-Vault-Token PRIVATE-TOKEN _authToken id_token jwt",
         ),
-        ("token", "password_reset_token X-CSRF-Token"),
+        ("token", "tokenValue password_reset_token X-CSRF-Token"),
         (
             "api_key",
             "api_key apiKey APIKEY x-api-key AWS_SECRET_ACCESS_KEY SharedAccessKey AccountKey DD_APP_KEY stripe_key",
