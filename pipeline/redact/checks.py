@@ -11,15 +11,16 @@ import re
 
 from monitoring.pipeline.redact.checksums import is_card, is_iban
 from monitoring.pipeline.redact.opacity import is_encoded, is_mixed, is_opaque
+from monitoring.pipeline.redact.values import is_placeholder
 
 __all__ = [
     "card",
     "encoded",
     "generic",
     "iban",
-    "no_digest",
     "no_ids",
     "no_placeholder",
+    "password_of_url",
     "token_as_user",
     "token_of_bearer",
     "user_and_password",
@@ -28,7 +29,6 @@ __all__ = [
 _READABLE = re.compile(rb"[A-Za-z_.~/-]+=?")
 _LETTERS = re.compile(rb"[A-Za-z]+")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
-_PLACEHOLDER = re.compile(rb"\W*(?:[$<{%*\[]|x{3}|token\b|your)", re.IGNORECASE)
 _FETCHERS = (b"curl", b"wget", b"http")
 
 
@@ -66,15 +66,15 @@ def iban(data: bytes, start: int, end: int) -> bool:
     return is_iban(data[start:end].decode("ascii"))
 
 
-def no_digest(data: bytes, start: int, end: int) -> bool:
-    """Not `docker://image:tag@sha256:…`, which has the form of user:password@host."""
-    return not data.startswith((b"@sha256:", b"@sha512:"), end)
+def password_of_url(data: bytes, start: int, end: int) -> bool:
+    """Not `docker://image:tag@sha256:…`, which has the form of user:password@host, nor user:***@host."""
+    return not data.startswith((b"@sha256:", b"@sha512:"), end) and no_placeholder(data, start, end)
 
 
 def no_ids(data: bytes, start: int, end: int) -> bool:
     """Not `-u 1000:1000` or `-u user:group`: a password has more than letters in it, or `curl` stands before it."""
     word = data[start : min(end, start + 256)]
-    if word.isdigit() or _PLACEHOLDER.match(word):
+    if word.isdigit() or is_placeholder(word):
         return False
     near = data[max(0, start - 512) : start]
     return not _LETTERS.fullmatch(word) or any(name in near for name in _FETCHERS)
@@ -82,7 +82,7 @@ def no_ids(data: bytes, start: int, end: int) -> bool:
 
 def no_placeholder(data: bytes, start: int, end: int) -> bool:
     """Not `$PASSWORD`, `<password>`, `***`."""
-    return not _PLACEHOLDER.match(data, start, min(end, start + 16))
+    return not is_placeholder(data[start : min(end, start + 256)])
 
 
 def token_as_user(data: bytes, start: int, end: int) -> bool:

@@ -22,7 +22,7 @@ _CUT = (
 """A key whose end is missing goes as far as its lines do."""
 _DER = (
     "(?:MII[A-Z][vwp][A-Za-z]IBADANBgkqhkiG9w0BAQEFAASC|MII[A-Za-z]{3}IBAAKC[A-Z0-9]|MIG[HT]AgEAM|MHcCAQEEI|MC4CAQAwB"
-    "|b3BlbnNzaC1rZXktdjE|LS0tLS1CRUdJTi)"
+    "|b3BlbnNzaC1rZXktdjE|LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0Eg|BFQyBQ|BPUEVOU1NI|BFTkNSWVBU|BEU0Eg|BQR1AgUFJJ))"
 )
 """How private keys begin in base 64: PKCS 8 and PKCS 1 of RSA, EC, Ed25519, OpenSSH, and a PEM file encoded again."""
 
@@ -68,11 +68,11 @@ _ADDRESSES = (
           _URL, rf"""://([^\s/?#@:"'<>\[\\]{{20,}}(?::[^\s/?#"'<>@]*)?)@{_HOST}""", Where.LINE,
           word=False, check=checks.token_as_user),
     Shape("url_password", "", _URL, rf"""://[^\s/?#@:"'<>\[\\]*:([^\s/?#"'<>]+)@{_HOST}""", Where.LINE,
-          word=False, check=checks.no_digest),
+          word=False, check=checks.password_of_url),
     # The password has / ? or # in it; what begins with digits and one of these is a port and its path.
     Shape("url_password", "", _URL,
           r"""://[^\s/?#@:"'<>\[\\]*:([^\s"'<>/?#,]*[^\s"'<>/?#,0-9][^\s"'<>/?#,]*[/?#][^\s"'<>]*)@[A-Za-z0-9_-]""",
-          Where.LINE, word=False, check=checks.no_digest),
+          Where.LINE, word=False, check=checks.password_of_url),
     Shape("url_password", "", _URL_ENCODED,
           _URL_ENCODED + "[A-Za-z0-9._~-]*(?:%3[aA]|:)([A-Za-z0-9._~%!$*-]+?)%40[A-Za-z0-9]", word=False),
     Shape("url_password", "", r"""[A-Za-z0-9_.-]:[^\s:/@"'<>,;\\\x1e]+@(?:tcp\(|[A-Za-z0-9.-]*:[0-9])""",

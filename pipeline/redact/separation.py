@@ -20,6 +20,9 @@ SEPARATION = (
     rf"|{_CLOSE}[ \t]*(?:=>|:=|=+|::?|%3[dDaA]|&#61;)[ \t]*"
     # the next member, `value`
     rf"|{_QUOTE}?[ \t]*[,;]?\s{{0,40}}{_QUOTE}?(?i:value){_QUOTE}?[ \t]*[:=][ \t]*"
+    # a validation error of pydantic: the field's name, its fault, what was given
+    rf"|[ \t]*\r?\n[ \t]+[^\n]*?\binput_value="
+    rf"|{_QUOTE}[ \t]*[\])][^\n]*?{_QUOTE}input{_QUOTE}[ \t]*:[ \t]*"
     # a comma within a pair
     rf"|{_QUOTE}[ \t]*,[ \t]*"
     # the end of a tag

@@ -20,8 +20,8 @@ Hide = Callable[[str, str, bytes], str | None]
 _MAX_DEPTH = 64
 """Deeper data is not walked: it would come near Python's limit of 1000 frames, and nobody reads it."""
 _NAMES = ("name", "key", "header", "field", "param", "k", "Name", "Key", "Header", "Field")
-_VALUES = ("value", "val", "v", "values", "Value", "Values")
-"""Members of an object that say a name and its value: environments of Kubernetes, headers in HAR."""
+_VALUES = ("value", "val", "v", "values", "Value", "Values", "input")
+"""Members of an object that say a name and its value: environments of Kubernetes, headers in HAR, validation errors."""
 _JWK = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
 """The private members of a JSON web key (RFC 7518, section 6)."""
 _JWK_FINDING = Finding("private_key")
@@ -188,6 +188,9 @@ def _decoded(value: bytes | bytearray) -> str:
 
 def _told(value: Mapping[Any, Any]) -> str:
     """The name that an object says its value has; "" if it says none."""
+    place = value.get("loc")
+    if isinstance(place, list | tuple) and place and isinstance(place[-1], str) and "input" in value:
+        return place[-1]  # a validation error of pydantic
     for field in _NAMES:
         told = value.get(field)
         if isinstance(told, str) and len(told) <= 128 and any(field in value for field in _VALUES):

@@ -8,7 +8,7 @@ from monitoring.pipeline.redact.keys import Finding, words_of
 from monitoring.pipeline.redact.opacity import is_encoded, is_opaque
 from monitoring.pipeline.redact.spans import MARKER
 
-__all__ = ["is_data", "is_hidden", "is_read_out", "is_sentence"]
+__all__ = ["is_data", "is_hidden", "is_placeholder", "is_read_out", "is_sentence"]
 
 _LOOKED_AT = 256
 
@@ -85,16 +85,17 @@ def _is_code(kind: str, name: str, text: bytes) -> bool:
     return digits in (3, 4) if any(word in ("cvv", "cvc", "cvn") for word in words_of(name)) else digits >= 8
 
 
+def is_placeholder(text: bytes) -> bool:
+    """Whether this stands for a value: `***`, `$PASSWORD`, `<password>`, `{{ password }}`, `%s`, `?`."""
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
 def is_data(finding: Finding, value: bytes) -> bool:
     """Whether a value written in a text stands for itself: no placeholder, state or nothing, nor `Bearer {token}`."""
     text = value[:_LOOKED_AT].strip()
     if finding.kind in ("authorization", "token"):
         text = text.partition(b" ")[2] or text
-    return (
-        text.lower().rstrip(b".,;:!?)") not in _STATES
-        and not _PLACEHOLDER.fullmatch(text)
-        and not _LEFTOVER.fullmatch(text)
-    )
+    return text.lower().rstrip(b".,;:!?)") not in _STATES and not is_placeholder(text) and not _LEFTOVER.fullmatch(text)
 
 
 def is_sentence(value: bytes) -> bool:
@@ -120,6 +121,8 @@ def is_read_out(finding: Finding, name: str, value: bytes, rest: bytes, *, told:
         return False  # pass=3 fail=0
     if told and (len(words_of(name)) == 1 and words_of(name) == ["pass"]):
         return False  # forward pass: 12ms
+    if told and _AMOUNT.fullmatch(text) and _NEXT_WORD.match(rest):
+        return False  # password: 12 characters
     if told and _LETTERS.fullmatch(text):
         word = text.lower().rstrip(b".,;:!?")
         return not said and word not in _PROSE and not _NEXT_WORD.match(rest)

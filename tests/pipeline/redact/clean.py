@@ -121,26 +121,8 @@ class _Filler(dict[str, str]):
         ("d", string.digits),
     )
     _WORDS = (
-        "token",
-        "password",
-        "secret",
-        "model",
-        "cache",
-        "worker",
-        "auth",
-        "key",
-        "session",
-        "cookie",
-        "shard",
-        "orders",
-        "gateway",
-        "trainer",
-        "prompt",
-        "batch",
-        "tokenizer",
-        "author",
-        "checkout",
-        "search",
+        "token password secret model cache worker auth key session cookie shard orders gateway trainer prompt batch "
+        "tokenizer author checkout search"
     )
 
     def __init__(self, rng: random.Random) -> None:
@@ -160,7 +142,7 @@ class _Filler(dict[str, str]):
                 pass
             return number
         simple = {
-            "word": lambda: rng.choice(self._WORDS),
+            "word": lambda: rng.choice(self._WORDS.split()),
             "n": lambda: str(rng.randrange(1, 10 ** rng.randrange(1, 7))),
             "ms": lambda: str(rng.randrange(1, 3000)),
             "status": lambda: rng.choice(("200", "204", "301", "404", "500")),

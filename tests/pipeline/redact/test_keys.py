@@ -38,7 +38,7 @@ def test_a_name_is_split_into_its_words(name, words):
             "token",
             "token access_token accessToken ACCESS_TOKEN X-Vault-Token PRIVATE-TOKEN _authToken id_token jwt",
         ),
-        ("token", "password_reset_token X-CSRF-Token tokenValue"),
+        ("token", "tokenValue password_reset_token X-CSRF-Token"),
         (
             "api_key",
             "api_key apiKey APIKEY x-api-key AWS_SECRET_ACCESS_KEY SharedAccessKey AccountKey DD_APP_KEY stripe_key",
