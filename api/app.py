@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
-from monitoring.api import frames, health, ingest, keys, letters, logs, maintenance, start
+from monitoring.api import analytics, frames, health, ingest, keys, letters, logs, maintenance, start
 from monitoring.api.routes import Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
@@ -22,6 +22,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/status", "viewer", health.status),
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
+    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
     Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane")),

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
 import orjson
 
+from monitoring.cli.charts import bars
 from monitoring.cli.follow import Follower
 from monitoring.cli.lines import event_lines
-from monitoring.cli.sources import Found, Source, open_source
+from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
+from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
 from monitoring.pipeline.query.search import Order
@@ -49,8 +51,20 @@ def _moment(context: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--newest-first/--oldest-first", default=True, help="Which come first, and are kept.  [default: newest]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: an event a line, as JSON.")
 @click.option("--follow", is_flag=True, help="The newest, oldest first, and then what arrives, until Ctrl-C.")
+@click.option("--histogram", is_flag=True, help="Instead of events: how many, by time and level.")
+@click.option(
+    "--buckets", type=click.IntRange(1, MAX_BUCKETS), default=40, show_default=True, help="Bars of a histogram, about."
+)
 def logs(
-    query: tuple[str, ...], since: int, until: int | None, limit: int, newest_first: bool, as_json: bool, follow: bool
+    query: tuple[str, ...],
+    since: int,
+    until: int | None,
+    limit: int,
+    newest_first: bool,
+    as_json: bool,
+    follow: bool,
+    histogram: bool,
+    buckets: int,
 ) -> None:
     """Search the logs.
 
@@ -60,17 +74,22 @@ def logs(
         monitoring logs '"connection refused" level:>=warning' --since 2d
         monitoring logs 'service:api duration_ms:>500 -healthcheck' --json
         monitoring logs level:error --follow
+        monitoring logs 'service:api timeout' --since 1d --histogram
 
     Words and phrases are looked for anywhere in an event; field:value in one field.
     """
     text = " ".join(query)
-    _check(query, text, until is not None and follow)
+    _check(query, text, follow=follow, until=until is not None, counting=histogram)
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
         if follow:
             _follow(source, text, since, limit, write)
             return
         end = LATEST if until is None else until
+        if histogram:
+            _show(source.histogram(text, since, end, buckets=buckets), as_json, bars)
+            _say_behind(source, end)
+            return
         shown = 0
         for page in _pages(source, text, since, end, "newest" if newest_first else "oldest", limit):
             for event in page.events:
@@ -82,13 +101,15 @@ def logs(
         _say_behind(source, end)
 
 
-def _check(query: tuple[str, ...], text: str, until_with_follow: bool) -> None:
+def _check(query: tuple[str, ...], text: str, *, follow: bool, until: bool, counting: bool) -> None:
     """End here, and say why, where this cannot be run."""
     for word in query:
         if word.startswith("--"):
             raise click.UsageError(f"no option {word}; to search for such a word, put it in double quotes")
-    if until_with_follow:
+    if follow and until:
         raise click.UsageError("--follow has no end: leave --until out")
+    if follow and counting:
+        raise click.UsageError("--follow shows events as they arrive: it counts nothing")
     try:
         parse(text)
     except QuerySyntaxError as error:
@@ -104,6 +125,13 @@ def _pointed(text: str, column: int) -> str:
     before, window = shown[start : column - 1], shown[start : start + 100]
     width = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in before)
     return f"  {window}\n  {' ' * width}^"
+
+
+def _show(found: Counted, as_json: bool, draw: Callable[[dict[str, Any]], Iterable[str]]) -> None:
+    """An analysis on the screen."""
+    for line in [_json_line(found.document)] if as_json else draw(found.document):
+        click.echo(line)
+    _say_partial(found.partial)
 
 
 def _pages(source: Source, query: str, start: int, end: int, order: Order, limit: int) -> Iterator[Found]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.store.batch import Batch
@@ -134,6 +135,10 @@ class LogStore(Protocol):
 
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """One event by its public id; None where there is none."""
+        ...
+
+    def histogram(self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int) -> Histogram:
+        """The events in [start_ns, end_ns) that match, counted by time and level. Raises QuerySyntaxError."""
         ...
 
     def letters(self, limit: int) -> list[Letter]:

@@ -149,3 +149,16 @@ def test_hostile_queries_are_searched_for_or_refused(stored: Instance, attack: s
     answer = stored.call("GET", "/api/v1/logs", query_string={"query": attack})
     assert answer.status_code in (200, 400)
     assert len(search(stored)["events"]) == 25
+
+
+def test_a_histogram_counts_the_events_by_time_and_level(stored: Instance) -> None:
+    found = stored.get("/api/v1/logs/histogram", "viewer", query_string={"query": "event", "buckets": "10"})
+    assert sum(bucket["total"] for bucket in found["buckets"]) == 25
+    assert all(sum(bucket["levels"].values()) == bucket["total"] for bucket in found["buckets"])
+    assert found["interval_seconds"] > 0
+    assert found["complete_through"].endswith("Z")
+    assert found["took_ms"] > 0
+    assert "partial" not in found
+    refused = stored.call("GET", "/api/v1/logs/histogram", query_string={"bucket": "10"})
+    assert refused.json is not None
+    assert (refused.status_code, refused.json["fix"][:22]) == (400, "did you mean buckets? ")

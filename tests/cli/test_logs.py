@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from monitoring.cli import main
 from monitoring.cli.follow import WINDOW_NS, Follower
 from monitoring.cli.lines import event_lines
-from monitoring.cli.sources import Found
+from monitoring.cli.sources import Counted, Found
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.settings import TABLE
 from tests.frames import T0, event
@@ -118,7 +118,15 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--since", "yesterday"], ["--jsno"], ["--limit", "0"], ["--follow", "--until", "now"]]
+    "arguments",
+    [
+        ["--since", "yesterday"],
+        ["--jsno"],
+        ["--limit", "0"],
+        ["--follow", "--until", "now"],
+        ["--follow", "--histogram"],
+        ["--histogram", "--buckets", "0"],
+    ],
 )
 def test_wrong_usage_is_said_and_ends_with_two(store: LogStore, arguments: list[str]) -> None:
     result = run(*arguments, env=here(store))
@@ -174,6 +182,29 @@ def test_what_is_still_on_its_way_is_said(instance: Instance) -> None:
     assert "what was sent after 2026-09-21T14:13:19Z may still be on its way" in run(*SINCE, env=local).stderr
 
 
+def test_a_histogram_has_a_bar_for_every_bucket_and_is_the_same_over_http(
+    instance: Instance, remote: dict[str, str]
+) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","level":"%s","time":%d}' % (level, T0 // SECOND + at)
+        for level, at in [(b"info", 0)] * 8 + [(b"error", 0)] * 8 + [(b"info", 120)] * 4
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(20)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url, "COLUMNS": "44"}
+    arguments = ("--histogram", "--since", str(T0 // SECOND - 20), "--until", str(T0 // SECOND + 160), "--buckets", "3")
+    for environment in (local, {**remote, "COLUMNS": "44"}):
+        lines = run(*arguments, env=environment).stdout.splitlines()
+        assert lines == ["2026-09-21 14:13Z  16  ████████████████████", "2026-09-21 14:14Z   0",
+                         "2026-09-21 14:15Z   4  █████"]  # fmt: skip
+        document = json.loads(run(*arguments, "--json", env=environment).stdout)
+        assert set(document) == {"interval_seconds", "buckets"}
+        assert [bucket["total"] for bucket in document["buckets"]] == [16, 0, 4]
+    coloured = run(*arguments, env=local, color=True).stdout.splitlines()[0]
+    assert "\x1b[31m" + "█" * 10 in coloured
+    assert "\x1b[32m" + "█" * 10 in coloured
+
+
 # Following.
 
 
@@ -187,6 +218,9 @@ class _Store:
     def page(self, query: str, start: int, end: int, *, order: Order, limit: int, cursor: str | None) -> Found:
         page = self.store.page(query, start=start, end=end, order=order, limit=min(limit, 7), cursor=cursor)
         return Found(page.events, page.next_cursor, page.partial_reason)
+
+    def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
+        raise NotImplementedError
 
     def complete_through(self) -> int | None:
         return self.complete

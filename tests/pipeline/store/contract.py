@@ -54,6 +54,16 @@ class LogStoreContract:
             assert opened.event(found["id"], deadline=Deadline(60)) == found
         writer.release()
 
+    def test_a_histogram_counts_what_a_search_finds(self, opened):
+        writer = opened.acquire(0, ME)
+        write(writer, Sender().frame([event(n * 1000, level=9 if n % 3 else 17) for n in range(60)]))
+        writer.release()
+        for query in ("*", "number level:error", "n:>30", "service:api"):
+            found = opened.histogram(query, T0, T0 + 60_000_000, deadline=Deadline(60), buckets=6)
+            assert len(found.counts) == 6
+            assert sum(map(sum, found.counts)) == len(messages(opened, query))
+            assert found.partial_reason is None
+
     def test_a_frame_is_stored_once_however_often_it_comes(self, opened):
         writer = opened.acquire(0, ME)
         frame = Sender().frame([event(1)])

@@ -1,0 +1,25 @@
+"""`GET /api/v1/logs/histogram` and the others that count rather than list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitoring.api import asking
+from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
+
+__all__ = ["histogram"]
+
+
+def histogram(call: Call) -> Answer:
+    """How many events match, by time and level: a bar chart's numbers."""
+    buckets = whole_number(call.params.get("buckets"), field="buckets", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
+    start, end = asking.start(call), asking.end(call)
+
+    def counted() -> tuple[dict[str, Any], str | None]:
+        found = call.runtime.store.histogram(
+            call.params.get("query", ""), start, end, buckets=buckets, deadline=asking.deadline(call.runtime)
+        )
+        return found.document(), found.partial_reason
+
+    return asking.answered(call.runtime, counted)

@@ -1,0 +1,79 @@
+"""Counts as lines for people: bars over time, tables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from monitoring.cli.lines import COLOURS, safe
+
+__all__ = ["bars", "table"]
+
+_FULL, _EIGHTHS = "█", " ▏▎▍▌▋▊▉"
+_NARROWEST = 10
+
+
+def bars(document: dict[str, Any]) -> Iterator[str]:
+    """A histogram, a bucket a line: its beginning, its total, a bar in which every level has its colour."""
+    buckets = document["buckets"]
+    most = max((bucket["total"] for bucket in buckets), default=0)
+    digits = len(f"{most:,}")
+    times = _times([bucket["start"] for bucket in buckets], document["interval_seconds"])
+    room = max(_NARROWEST, shutil.get_terminal_size().columns - len(times[0] if times else "") - digits - 5)
+    for time, bucket in zip(times, buckets, strict=True):
+        bar = _bar(bucket["levels"], bucket["total"], most, room)
+        yield f"{click.style(time, dim=True)}  {bucket['total']:>{digits},}  {bar}".rstrip()
+
+
+def _times(starts: Sequence[str], interval_seconds: float) -> list[str]:
+    """As much of each time as tells buckets apart."""
+    length = 10 if interval_seconds >= 86_400 else 16 if interval_seconds >= 60 else 19 if interval_seconds >= 1 else 23
+    padded = [start.removesuffix("Z") + ("" if "." in start else ".000") for start in starts]
+    return [text[:length].replace("T", " ") + ("" if length == 10 else "Z") for text in padded]
+
+
+def _bar(levels: dict[str, int], total: int, most: int, room: int) -> str:
+    """Whole blocks by level, the worst first; what is less than one is drawn in the colour of the last."""
+    if not total:
+        return ""
+    eighths = max(1, round(total * room * 8 / most))
+    pieces, drawn, counted = [], 0, 0
+    for level in reversed(list(levels)):
+        counted += levels[level]
+        until = eighths // 8 if counted == total else counted * (eighths // 8) // total
+        pieces.append(click.style(_FULL * (until - drawn), fg=COLOURS.get(level)))
+        drawn = until
+    last = click.style(_EIGHTHS[eighths % 8].strip(), fg=COLOURS.get(next(iter(levels))))
+    return "".join(pieces) + last
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """Columns as wide as they must be, numbers to the right."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    numeric = [
+        all(isinstance(row[column], int | float) or row[column] is None for row in rows)
+        for column in range(len(header))
+    ]
+    widths = [max(len(line[column]) for line in (list(header), *shown)) for column in range(len(header))]
+    yield click.style(_line(header, widths, numeric), dim=True)
+    for line in shown:
+        yield _line(line, widths, numeric)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) else safe(str(value))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    padded = (
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    )
+    return "  ".join(padded).rstrip()
