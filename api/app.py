@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
+    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
     Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane")),
     Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane")),

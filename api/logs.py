@@ -8,9 +8,10 @@ from monitoring.api import asking
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call, whole_number
 from monitoring.pipeline.query import search as searching
+from monitoring.pipeline.query.context import DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS
 from monitoring.pipeline.query.limits import DEFAULT_EVENTS, MAX_EVENTS
 
-__all__ = ["one", "search"]
+__all__ = ["context", "one", "search"]
 
 ORDERS: dict[str, searching.Order] = {"newest": "newest", "oldest": "oldest", "desc": "newest", "asc": "oldest"}
 
@@ -43,5 +44,25 @@ def one(call: Call, event_id: str) -> Answer:
     """One event by its id."""
     found = call.runtime.store.event(event_id, deadline=asking.deadline(call.runtime))
     if found is None:
-        raise Problem(404, "there is no such event (any more)", field="id", fix="take the id from a search")
+        raise _no_event()
     return found
+
+
+def context(call: Call, event_id: str) -> Answer:
+    """An event among its neighbours: what the same service on the same host said right before and after."""
+    sizes = {
+        name: whole_number(call.params.get(name), field=name, default=DEFAULT_NEIGHBOURS, most=MAX_NEIGHBOURS, least=0)
+        for name in ("before", "after")
+    }
+
+    def neighbours() -> tuple[dict[str, Any], str | None]:
+        found = call.runtime.store.context(event_id, **sizes, deadline=asking.deadline(call.runtime))
+        if found is None:
+            raise _no_event()
+        return found.document(), found.partial_reason
+
+    return asking.answered(call.runtime, neighbours)
+
+
+def _no_event() -> Problem:
+    return Problem(404, "there is no such event (any more)", field="id", fix="take the id from a search")

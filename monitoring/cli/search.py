@@ -18,6 +18,7 @@ from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
+from monitoring.pipeline.query.context import MAX_NEIGHBOURS
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
@@ -51,6 +52,11 @@ def _moment(context: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--newest-first/--oldest-first", default=True, help="Which come first, and are kept.  [default: newest]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: an event a line, as JSON.")
 @click.option("--follow", is_flag=True, help="The newest, oldest first, and then what arrives, until Ctrl-C.")
+@click.option(
+    "--context",
+    type=click.IntRange(0, MAX_NEIGHBOURS),
+    help="Around each event so many more, before and after, of its service and host.",
+)
 @click.option("--histogram", is_flag=True, help="Instead of events: how many, by time and level.")
 @click.option(
     "--buckets", type=click.IntRange(1, MAX_BUCKETS), default=40, show_default=True, help="Bars of a histogram, about."
@@ -63,6 +69,7 @@ def logs(
     newest_first: bool,
     as_json: bool,
     follow: bool,
+    context: int | None,
     histogram: bool,
     buckets: int,
 ) -> None:
@@ -79,7 +86,7 @@ def logs(
     Words and phrases are looked for anywhere in an event; field:value in one field.
     """
     text = " ".join(query)
-    _check(query, text, follow=follow, until=until is not None, counting=histogram)
+    _check(query, text, follow=follow, until=until is not None, alone=histogram or context is not None)
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
         if follow:
@@ -92,8 +99,8 @@ def logs(
             return
         shown = 0
         for page in _pages(source, text, since, end, "newest" if newest_first else "oldest", limit):
-            for event in page.events:
-                click.echo(write(event))
+            for event in page.events if context is None else _surrounded(source, page.events, context):
+                click.echo("--" if event is None else write(event))
             shown += len(page.events)
             _say_partial(page.partial)
         if not shown:
@@ -101,15 +108,15 @@ def logs(
         _say_behind(source, end)
 
 
-def _check(query: tuple[str, ...], text: str, *, follow: bool, until: bool, counting: bool) -> None:
+def _check(query: tuple[str, ...], text: str, *, follow: bool, until: bool, alone: bool) -> None:
     """End here, and say why, where this cannot be run."""
     for word in query:
         if word.startswith("--"):
             raise click.UsageError(f"no option {word}; to search for such a word, put it in double quotes")
     if follow and until:
         raise click.UsageError("--follow has no end: leave --until out")
-    if follow and counting:
-        raise click.UsageError("--follow shows events as they arrive: it counts nothing")
+    if follow and alone:
+        raise click.UsageError("--follow shows events as they arrive, and nothing else")
     try:
         parse(text)
     except QuerySyntaxError as error:
@@ -132,6 +139,18 @@ def _show(found: Counted, as_json: bool, draw: Callable[[dict[str, Any]], Iterab
     for line in [_json_line(found.document)] if as_json else draw(found.document):
         click.echo(line)
     _say_partial(found.partial)
+
+
+def _surrounded(source: Source, events: list[dict[str, Any]], neighbours: int) -> Iterator[dict[str, Any] | None]:
+    """Each event among its neighbours, the oldest first; None between groups, of which no two in a row share one."""
+    before: set[str] = set()
+    for event in events:
+        group = source.context(event["id"], neighbours)
+        fresh = [each for each in group if each["id"] not in before]
+        if before and fresh:
+            yield None
+        yield from fresh
+        before = {each["id"] for each in group}
 
 
 def _pages(source: Source, query: str, start: int, end: int, order: Order, limit: int) -> Iterator[Found]:

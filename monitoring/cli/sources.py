@@ -47,6 +47,10 @@ class Source(Protocol):
         """A page of events in [start, end)."""
         ...
 
+    def context(self, event_id: str, neighbours: int) -> list[dict[str, Any]]:
+        """An event between up to so many neighbours each way, the oldest first; [] where it is gone."""
+        ...
+
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
         """Events in [start, end) by time and level."""
         ...
@@ -79,6 +83,10 @@ class _Directory:
         )
         return Found(found.events, found.next_cursor, found.partial_reason)
 
+    def context(self, event_id: str, neighbours: int) -> list[dict[str, Any]]:
+        found = self._store.context(event_id, before=neighbours, after=neighbours, deadline=self._deadline())
+        return [] if found is None else [*found.before, found.event, *found.after]
+
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
         found = self._store.histogram(query, start, end, buckets=buckets, deadline=self._deadline())
         return Counted(found.document(), found.partial_reason)
@@ -106,6 +114,11 @@ class _Http:
         more = {"order": order, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
         answer = self._ask((), query, start, end, **more)
         return Found(answer["events"], answer["next_cursor"], _reason(answer))
+
+    def context(self, event_id: str, neighbours: int) -> list[dict[str, Any]]:
+        asked = {"before": str(neighbours), "after": str(neighbours)}
+        answer = self._instance.call("GET", "logs", event_id, "context", query=asked)
+        return [*answer["before"], answer["event"], *answer["after"]]
 
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
         return self._counted("histogram", query, start, end, buckets=str(buckets))

@@ -32,6 +32,7 @@ from monitoring.pipeline.query.limits import (
     Deadline,
 )
 from monitoring.pipeline.query.parse import parse
+from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.query.rendering import EventId, event_of, read_public_id
 from monitoring.pipeline.query.sql import COLUMNS, Compiled, Span, compile_query, select_boundary, select_rows
 from monitoring.pipeline.query.sweep import GREATEST_ID, Segments, clamped, named
@@ -39,7 +40,7 @@ from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone, View
 from monitoring.pipeline.store.rows import ID_SHIFT, id_floor
 
-__all__ = ["CursorInvalid", "Order", "Page", "event", "search"]
+__all__ = ["CursorInvalid", "Order", "Page", "cursor_at", "event", "search"]
 
 _TEXTS = slice(7, 13)  # message … attributes within COLUMNS
 
@@ -112,6 +113,11 @@ def event(
             except SegmentGone:
                 return None
     return None
+
+
+def cursor_at(key: EventId, order: Order) -> str:
+    """A cursor whose page begins with this event, or what follows where it does not match; over all times."""
+    return _Place(order == "newest", EARLIEST, LATEST, key).text()
 
 
 class _Place(NamedTuple):

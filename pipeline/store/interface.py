@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.query.context import Context
 from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.search import Order, Page
@@ -135,6 +136,10 @@ class LogStore(Protocol):
 
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """One event by its public id; None where there is none."""
+        ...
+
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> Context | None:
+        """An event with its neighbours in the same service and host; None where there is no such event."""
         ...
 
     def histogram(self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int) -> Histogram:

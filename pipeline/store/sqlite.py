@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import histogram, search
+from monitoring.pipeline.query import context, histogram, search
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
@@ -81,6 +81,10 @@ class SqliteStore:
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """See LogStore."""
         return search.event(self.catalog, self.reader, event_id, deadline=deadline)
+
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> context.Context | None:
+        """See LogStore."""
+        return context.context(self.catalog, self.reader, event_id, before=before, after=after, deadline=deadline)
 
     def histogram(
         self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int

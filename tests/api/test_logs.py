@@ -162,3 +162,12 @@ def test_a_histogram_counts_the_events_by_time_and_level(stored: Instance) -> No
     refused = stored.call("GET", "/api/v1/logs/histogram", query_string={"bucket": "10"})
     assert refused.json is not None
     assert (refused.status_code, refused.json["fix"][:22]) == (400, "did you mean buckets? ")
+
+
+def test_an_event_is_shown_among_its_neighbours(stored: Instance) -> None:
+    event = search(stored, query="user_id:7")["events"][0]
+    found = stored.get(f"/api/v1/logs/{event['id']}/context", "viewer", query_string={"before": "2", "after": "3"})
+    assert found["event"] == event
+    assert [each["message"] for each in found["before"]] == ["event 04", "event 06"]
+    assert [each["message"] for each in found["after"]] == ["event 08", "event 09", "event 11"]
+    assert stored.call("GET", "/api/v1/logs/0000000000000000-0-1/context").status_code == 404

@@ -125,6 +125,7 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
         ["--limit", "0"],
         ["--follow", "--until", "now"],
         ["--follow", "--histogram"],
+        ["--follow", "--context", "3"],
         ["--histogram", "--buckets", "0"],
     ],
 )
@@ -182,6 +183,23 @@ def test_what_is_still_on_its_way_is_said(instance: Instance) -> None:
     assert "what was sent after 2026-09-21T14:13:19Z may still be on its way" in run(*SINCE, env=local).stderr
 
 
+def test_events_are_shown_among_their_neighbours_and_groups_are_told_apart(
+    instance: Instance, remote: dict[str, str]
+) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m%02d","service":"%s","time":%d}' % (at, b"api" if at % 4 else b"other", T0 // SECOND + at)
+        for at in range(40)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(40)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        lines = run("m10 OR m30", *SINCE, "--context", "2", env=environment).stdout.splitlines()
+        assert [line.split()[3] if line != "--" else line for line in lines] == [
+            "m27", "m29", "m30", "m31", "m33", "--", "m07", "m09", "m10", "m11", "m13"
+        ]  # fmt: skip
+
+
 def test_a_histogram_has_a_bar_for_every_bucket_and_is_the_same_over_http(
     instance: Instance, remote: dict[str, str]
 ) -> None:
@@ -218,6 +236,9 @@ class _Store:
     def page(self, query: str, start: int, end: int, *, order: Order, limit: int, cursor: str | None) -> Found:
         page = self.store.page(query, start=start, end=end, order=order, limit=min(limit, 7), cursor=cursor)
         return Found(page.events, page.next_cursor, page.partial_reason)
+
+    def context(self, event_id: str, neighbours: int) -> list[dict[str, Any]]:
+        raise NotImplementedError
 
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
         raise NotImplementedError
