@@ -6,9 +6,10 @@ from typing import Any
 
 from monitoring.api import asking
 from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.pipeline.query.facets import DEFAULT_FIELDS, DEFAULT_VALUES, MAX_FIELDS, MAX_VALUES
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
 
-__all__ = ["histogram"]
+__all__ = ["facets", "histogram"]
 
 
 def histogram(call: Call) -> Answer:
@@ -19,6 +20,21 @@ def histogram(call: Call) -> Answer:
     def counted() -> tuple[dict[str, Any], str | None]:
         found = call.runtime.store.histogram(
             call.params.get("query", ""), start, end, buckets=buckets, deadline=asking.deadline(call.runtime)
+        )
+        return found.document(), found.partial_reason
+
+    return asking.answered(call.runtime, counted)
+
+
+def facets(call: Call) -> Answer:
+    """The commonest values of fields among the events that match."""
+    fields = asking.names(call, "fields", DEFAULT_FIELDS, MAX_FIELDS)
+    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT_VALUES, most=MAX_VALUES)
+    start, end = asking.start(call), asking.end(call)
+
+    def counted() -> tuple[dict[str, Any], str | None]:
+        found = call.runtime.store.facets(
+            call.params.get("query", ""), start, end, fields=fields, limit=limit, deadline=asking.deadline(call.runtime)
         )
         return found.document(), found.partial_reason
 

@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
+    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),

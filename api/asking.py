@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monitoring.api.problems import Problem
@@ -15,7 +15,10 @@ from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST, moment
 
-__all__ = ["answered", "deadline", "end", "start"]
+__all__ = ["answered", "deadline", "end", "names", "start"]
+
+_LONGEST_NAME = 256
+"""Characters of a field's name: what people write has thirty."""
 
 
 def start(call: Call) -> int:
@@ -36,6 +39,21 @@ def _moment(call: Call, name: str, default: int) -> int:
         return moment(text, call.runtime.now_ns())
     except QuerySyntaxError as error:
         raise Problem(400, f"{text[:60]!r} is no time", field=name, fix=error.hint) from error
+
+
+def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tuple[str, ...]:
+    """Names of fields, divided by commas. Raises Problem."""
+    if parameter not in call.params:
+        return tuple(default)
+    found = tuple(dict.fromkeys(name.strip() for name in call.params[parameter].split(",")))
+    if not all(found) or len(found) > most or any(len(name) > _LONGEST_NAME for name in found):
+        raise Problem(
+            400,
+            "not a list of fields",
+            field=parameter,
+            fix=f"1 to {most} names like service,http.status, divided by commas",
+        )
+    return found
 
 
 def deadline(runtime: Runtime) -> Deadline:

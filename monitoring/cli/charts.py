@@ -10,7 +10,7 @@ import click
 
 from monitoring.cli.lines import COLOURS, safe
 
-__all__ = ["bars", "table"]
+__all__ = ["bars", "facet_tables", "table"]
 
 _FULL, _EIGHTHS = "█", " ▏▎▍▌▋▊▉"
 _NARROWEST = 10
@@ -48,6 +48,24 @@ def _bar(levels: dict[str, int], total: int, most: int, room: int) -> str:
         drawn = until
     last = click.style(_EIGHTHS[eighths % 8].strip(), fg=COLOURS.get(next(iter(levels))))
     return "".join(pieces) + last
+
+
+def facet_tables(document: dict[str, Any]) -> Iterator[str]:
+    """Facets, a table each."""
+    for number, facet in enumerate(document["facets"]):
+        if number:
+            yield ""
+        events = facet["events"]
+        rows = [[value["value"], value["count"], f"{value['count'] / events:.1%}"] for value in facet["values"]]
+        yield from table([facet["field"], "events", "share"], rows)
+        yield click.style(_remarks(facet, len(rows)), dim=True)
+
+
+def _remarks(facet: dict[str, Any], shown: int) -> str:
+    found = f"the newest {facet['events']:,} matches" if facet["sampled"] else f"{facet['events']:,} events"
+    more = [f"{facet['distinct'] - shown:,} more values"] if facet["distinct"] > shown else []
+    without = [f"{facet['missing']:,} without it"] if facet["missing"] else []
+    return "; ".join([found, *more, *without])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:

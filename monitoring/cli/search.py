@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from monitoring.cli.charts import bars
+from monitoring.cli.charts import bars, facet_tables
 from monitoring.cli.follow import Follower
 from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Counted, Found, Source, open_source
@@ -19,6 +19,7 @@ from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
 from monitoring.pipeline.query.context import MAX_NEIGHBOURS
+from monitoring.pipeline.query.facets import MAX_VALUES
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
@@ -41,6 +42,16 @@ def _moment(context: click.Context, param: click.Parameter, value: str | None) -
         raise click.BadParameter(f"{value!r} is no time: write one {error.hint}", context, param) from None
 
 
+def _names(context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Names of fields, divided by commas."""
+    if value is None:
+        return None
+    found = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    if not all(found):
+        raise click.BadParameter("a list of fields, like service,user_id", context, param)
+    return found
+
+
 # `-healthcheck` is part of a query, so the command has no short options.
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("query", nargs=-1)
@@ -58,6 +69,7 @@ def _moment(context: click.Context, param: click.Parameter, value: str | None) -
     help="Around each event so many more, before and after, of its service and host.",
 )
 @click.option("--histogram", is_flag=True, help="Instead of events: how many, by time and level.")
+@click.option("--facets", metavar="FIELDS", callback=_names, help="Their commonest values, like service,user_id.")
 @click.option(
     "--buckets", type=click.IntRange(1, MAX_BUCKETS), default=40, show_default=True, help="Bars of a histogram, about."
 )
@@ -71,6 +83,7 @@ def logs(
     follow: bool,
     context: int | None,
     histogram: bool,
+    facets: tuple[str, ...] | None,
     buckets: int,
 ) -> None:
     """Search the logs.
@@ -82,19 +95,25 @@ def logs(
         monitoring logs 'service:api duration_ms:>500 -healthcheck' --json
         monitoring logs level:error --follow
         monitoring logs 'service:api timeout' --since 1d --histogram
+        monitoring logs level:error --facets service,user_id --limit 5
 
     Words and phrases are looked for anywhere in an event; field:value in one field.
     """
     text = " ".join(query)
-    _check(query, text, follow=follow, until=until is not None, alone=histogram or context is not None)
+    _check(query, text, follow=follow, until=until is not None, alone=bool(histogram or facets or context is not None))
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
         if follow:
             _follow(source, text, since, limit, write)
             return
         end = LATEST if until is None else until
+        counted = None
         if histogram:
-            _show(source.histogram(text, since, end, buckets=buckets), as_json, bars)
+            counted = source.histogram(text, since, end, buckets=buckets), bars
+        elif facets:
+            counted = source.facets(text, since, end, fields=facets, limit=min(limit, MAX_VALUES)), facet_tables
+        if counted:
+            _show(*counted, as_json)
             _say_behind(source, end)
             return
         shown = 0
@@ -134,7 +153,7 @@ def _pointed(text: str, column: int) -> str:
     return f"  {window}\n  {' ' * width}^"
 
 
-def _show(found: Counted, as_json: bool, draw: Callable[[dict[str, Any]], Iterable[str]]) -> None:
+def _show(found: Counted, draw: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
     """An analysis on the screen."""
     for line in [_json_line(found.document)] if as_json else draw(found.document):
         click.echo(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -55,6 +55,10 @@ class Source(Protocol):
         """Events in [start, end) by time and level."""
         ...
 
+    def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
+        """The commonest values of fields in [start, end)."""
+        ...
+
     def complete_through(self) -> int | None:
         """What was sent up to this moment can be found; None where nobody knows."""
         ...
@@ -91,6 +95,10 @@ class _Directory:
         found = self._store.histogram(query, start, end, buckets=buckets, deadline=self._deadline())
         return Counted(found.document(), found.partial_reason)
 
+    def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
+        found = self._store.facets(query, start, end, fields=fields, limit=limit, deadline=self._deadline())
+        return Counted(found.document(), found.partial_reason)
+
     def _deadline(self) -> Deadline:
         return Deadline(self._settings.number("query_timeout"))
 
@@ -122,6 +130,9 @@ class _Http:
 
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
         return self._counted("histogram", query, start, end, buckets=str(buckets))
+
+    def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
+        return self._counted("facets", query, start, end, fields=",".join(fields), limit=str(limit))
 
     def _counted(self, name: str, query: str, start: int, end: int, **more: str) -> Counted:
         answer = self._ask((name,), query, start, end, **more)

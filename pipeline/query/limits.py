@@ -16,6 +16,7 @@ __all__ = [
     "MAX_FIELD_PARTS",
     "MAX_PAGE_BYTES",
     "MAX_QUERY_LENGTH",
+    "MAX_SAMPLE",
     "MAX_TERMS",
     "STEPS_BETWEEN_CHECKS",
     "Deadline",
@@ -36,6 +37,10 @@ MAX_EVENTS = 10_000
 """Events of a page at most; more come by the cursor."""
 MAX_PAGE_BYTES = 16 << 20
 """Text of a page at most: events may be 1 MiB each, so the number alone bounds nothing."""
+
+MAX_SAMPLE = 20_000
+"""Events that are looked into for the values of an attribute or the shape of messages: a second's work at most, and a
+value that a thousandth of them has is counted to a fifth of itself."""
 
 BATCH_ROWS = 1000
 """Rows read from one segment before the others are looked at again: bounds what a merge holds in memory."""

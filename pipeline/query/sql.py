@@ -54,9 +54,9 @@ __all__ = [
     "Statement",
     "compile_query",
     "count_ids",
-    "count_levels",
     "count_minutes",
     "fitting",
+    "rows_between",
     "select_boundary",
     "select_ids",
     "select_rows",
@@ -336,28 +336,26 @@ def count_ids(match: str, low: int, high: int) -> Statement:
     return Statement("SELECT count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ?", (match, low, high))
 
 
-def count_levels(compiled: Compiled, low: int, high: int) -> Statement:
-    """Level and number of the matching rows whose ids go from `low` to `high`, whatever their time."""
-    where, values = _narrowed(compiled.match, low, high)
-    table = "log" if compiled.match is None else "text CROSS JOIN log ON log.id = text.rowid"
-    text = f"SELECT log.level, count(*) FROM {table} WHERE {where} AND {compiled.condition.text} GROUP BY log.level"  # noqa: S608 - own names
-    return Statement(text, (*values, *compiled.condition.values))
+def rows_between(match: str | None, low: int, high: int, columns: str, condition: Clause = TRUE) -> Statement:
+    """Columns of the matching rows whose ids go from `low` to `high`, whatever their time."""
+    where, values = _narrowed(match, low, high)
+    table = "log" if match is None else "text CROSS JOIN log ON log.id = text.rowid"
+    text = f"SELECT {columns} FROM {table} WHERE {where} AND {condition.text}"  # noqa: S608 - own names
+    return Statement(text, (*values, *condition.values))
 
 
-def count_minutes(where: Clause, base: int, width: int, low: int, high: int) -> Statement:
-    """Bucket, level and number of events out of the roll-up, for minutes in [low, high).
+def count_minutes(where: Clause, base: int, width: int, low: int, high: int, column: str = "level") -> Statement:
+    """Bucket, level (or service) and number of events out of the roll-up, for minutes in [low, high).
 
     A bucket is `width` minutes, the first begins at the minute `base`, which is not greater than `low`.
     """
-    bucket = "SELECT (minute - ?) / ?, level, sum(count) FROM minute WHERE minute >= ? AND minute < ?"
+    bucket = f"SELECT (minute - ?) / ?, {column}, sum(count) FROM minute WHERE minute >= ? AND minute < ?"  # noqa: S608 - own names
     return Statement(f"{bucket} AND {where.text} GROUP BY 1, 2", (base, width, low, high, *where.values))
 
 
-def select_spilled(match: str | None, low: int, high: int) -> Statement:
-    """Time, level and service of the rows with ids from `low` to `high` that the index finds (None: all)."""
-    where, values = _narrowed(match, low, high)
-    table = "log" if match is None else "text CROSS JOIN log ON log.id = text.rowid"
-    return Statement(f"SELECT {TRUE_TIME}, log.level, log.service FROM {table} WHERE {where}", values)  # noqa: S608 - own names
+def select_spilled(match: str | None, low: int, high: int, column: str = "level") -> Statement:
+    """Time, level, service and a column of the rows with ids from `low` to `high` that the index finds (None: all)."""
+    return rows_between(match, low, high, f"{TRUE_TIME}, log.level, log.service, log.{column}")
 
 
 def select_boundary(compiled: Compiled, span: Span, *, newest: bool, count: int) -> Statement:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.query.context import Context
+from monitoring.pipeline.query.facets import Facets
 from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.search import Order, Page
@@ -144,6 +145,12 @@ class LogStore(Protocol):
 
     def histogram(self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int) -> Histogram:
         """The events in [start_ns, end_ns) that match, counted by time and level. Raises QuerySyntaxError."""
+        ...
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> Facets:
+        """The commonest values of fields among the events in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
         ...
 
     def letters(self, limit: int) -> list[Letter]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import context, histogram, search
+from monitoring.pipeline.query import context, facets, histogram, search
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
@@ -92,6 +92,14 @@ class SqliteStore:
         """See LogStore."""
         return histogram.histogram(
             self.catalog, self.reader, query, start_ns, end_ns, deadline=deadline, buckets=buckets
+        )
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> facets.Facets:
+        """See LogStore."""
+        return facets.facets(
+            self.catalog, self.reader, query, start_ns, end_ns, fields=fields, limit=limit, deadline=deadline
         )
 
     def letters(self, limit: int) -> list[Letter]:

@@ -171,3 +171,18 @@ def test_an_event_is_shown_among_its_neighbours(stored: Instance) -> None:
     assert [each["message"] for each in found["before"]] == ["event 04", "event 06"]
     assert [each["message"] for each in found["after"]] == ["event 08", "event 09", "event 11"]
     assert stored.call("GET", "/api/v1/logs/0000000000000000-0-1/context").status_code == 404
+
+
+def test_facets_show_the_commonest_values(stored: Instance) -> None:
+    found = stored.get("/api/v1/logs/facets", "viewer", query_string={"fields": "service,user_id,level", "limit": "1"})
+    service, user, level = found["facets"]
+    assert (service["values"], service["distinct"]) == ([{"value": "web", "count": 20}], 2)
+    assert (user["distinct"], user["sampled"], user["events"]) == (25, False, 25)
+    assert level["values"] == [{"value": "INFO", "count": 20}]
+
+
+@pytest.mark.parametrize("fields", ["", ",", "a,,b", ",".join(f"f{number}" for number in range(30)), "x" * 300])
+def test_a_list_of_fields_that_is_none_is_refused(stored: Instance, fields: str) -> None:
+    answer = stored.call("GET", "/api/v1/logs/facets", query_string={"fields": fields})
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["field"]) == (400, "fields")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,7 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
         ["--limit", "0"],
         ["--follow", "--until", "now"],
         ["--follow", "--histogram"],
+        ["--facets", "a,,b"],
         ["--follow", "--context", "3"],
         ["--histogram", "--buckets", "0"],
     ],
@@ -223,6 +224,23 @@ def test_a_histogram_has_a_bar_for_every_bucket_and_is_the_same_over_http(
     assert "\x1b[32m" + "█" * 10 in coloured
 
 
+def test_facets_are_tables_of_the_commonest_values(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","service":"%s","user":%d}' % (service, user)
+        for service, user in [(b"api", 1)] * 5 + [(b"api", 2)] * 2 + [(b"job", 3)]
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(8)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        shown = run("--facets", "service,user", "--limit", "2", env=environment).stdout.splitlines()
+        assert shown == [
+            "service  events  share", "api           7  87.5%", "job           1  12.5%", "8 events", "",
+            "user  events  share", "1          5  62.5%", "2          2  25.0%", "8 events; 1 more values",
+        ]  # fmt: skip
+        assert json.loads(run("--facets", "user", "--json", env=environment).stdout)["facets"][0]["distinct"] == 3
+
+
 # Following.
 
 
@@ -241,6 +259,9 @@ class _Store:
         raise NotImplementedError
 
     def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
+        raise NotImplementedError
+
+    def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
         raise NotImplementedError
 
     def complete_through(self) -> int | None:

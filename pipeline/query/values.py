@@ -1,0 +1,53 @@
+"""The values of a field in an event as searches show it: what `field:value` would be compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from monitoring.pipeline.query.fields import is_attribute, splits
+from monitoring.pipeline.query.parse import number
+
+__all__ = ["numbers_of", "spelled", "texts_of"]
+
+
+def texts_of(event: dict[str, Any], name: str) -> set[str]:
+    """The values as text, each once: of an attribute, strings and numbers and truths as JSON writes them, and those
+    of an array's elements; of a field, what it holds unless that is empty. Of an exception, its type."""
+    if not is_attribute(name):
+        value = event.get(name)
+        if name == "exception" and isinstance(value, dict):
+            value = value.get("type")
+        return {value} if isinstance(value, str) and value else set()
+    return {text for item in _items(event, name) if (text := spelled(item)) is not None}
+
+
+def numbers_of(event: dict[str, Any], name: str) -> list[float]:
+    """The numbers of an attribute: those that are, and texts that are one. As doubles; infinite ones are left out."""
+    found = []
+    for item in _items(event, name):
+        value = number(item) if isinstance(item, str) else None if isinstance(item, bool) else item
+        if isinstance(value, int | float) and math.isfinite(value):
+            found.append(float(value))
+    return found
+
+
+def spelled(value: Any) -> str | None:
+    """A scalar as text; None for what is none."""
+    if value is None or isinstance(value, dict | list):
+        return None
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _items(event: dict[str, Any], name: str) -> Iterator[Any]:
+    for keys in splits(name):
+        value: Any = event["attributes"]
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, list):
+            yield from value
+        elif value is not None:
+            yield value
