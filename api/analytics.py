@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from monitoring.api import asking
+from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.facets import DEFAULT_FIELDS, DEFAULT_VALUES, MAX_FIELDS, MAX_VALUES
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
+from monitoring.pipeline.query.statistics import DEFAULT_ROWS, MAX_GROUP_BY, MAX_ROWS
 
-__all__ = ["facets", "histogram"]
+__all__ = ["facets", "histogram", "stats"]
 
 
 def histogram(call: Call) -> Answer:
@@ -36,6 +39,28 @@ def facets(call: Call) -> Answer:
         found = call.runtime.store.facets(
             call.params.get("query", ""), start, end, fields=fields, limit=limit, deadline=asking.deadline(call.runtime)
         )
+        return found.document(), found.partial_reason
+
+    return asking.answered(call.runtime, counted)
+
+
+def stats(call: Call) -> Answer:
+    """Counts, rates and numbers (sums, means, quantiles) of the events that match, by fields and time."""
+    params = call.params
+    group_by = asking.names(call, "group_by", (), MAX_GROUP_BY)
+    buckets = whole_number(params.get("buckets"), field="buckets", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
+    limit = whole_number(params.get("limit"), field="limit", default=DEFAULT_ROWS, most=MAX_ROWS)
+    start, end = asking.start(call), asking.end(call)
+    try:
+        wanted = aggregates(params.get("aggregate", "count"))
+    except AggregateInvalid as error:
+        raise Problem(400, str(error), field="aggregate", fix="like count,rate,p95(duration_ms)") from error
+
+    def counted() -> tuple[dict[str, Any], str | None]:
+        found = call.runtime.store.statistics(
+            params.get("query", ""), start, end, group_by=group_by, wanted=wanted, buckets=buckets, limit=limit,
+            deadline=asking.deadline(call.runtime),
+        )  # fmt: skip
         return found.document(), found.partial_reason
 
     return asking.answered(call.runtime, counted)

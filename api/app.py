@@ -24,6 +24,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
+    Route(
+        "GET",
+        "/api/v1/logs/stats",
+        "viewer",
+        analytics.stats,
+        ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
+    ),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),

@@ -10,7 +10,7 @@ import click
 
 from monitoring.cli.lines import COLOURS, safe
 
-__all__ = ["bars", "facet_tables", "table"]
+__all__ = ["bars", "facet_tables", "stat_table", "table"]
 
 _FULL, _EIGHTHS = "█", " ▏▎▍▌▋▊▉"
 _NARROWEST = 10
@@ -66,6 +66,18 @@ def _remarks(facet: dict[str, Any], shown: int) -> str:
     more = [f"{facet['distinct'] - shown:,} more values"] if facet["distinct"] > shown else []
     without = [f"{facet['missing']:,} without it"] if facet["missing"] else []
     return "; ".join([found, *more, *without])
+
+
+def stat_table(document: dict[str, Any]) -> Iterator[str]:
+    """Statistics, a group a line."""
+    rows = document["rows"]
+    if rows:
+        header = [*rows[0]["group"], *rows[0]["values"]]
+        yield from table(header, [[*row["group"].values(), *row["values"].values()] for row in rows])
+    if document["groups"] > len(rows):
+        yield click.style(f"{document['groups'] - len(rows):,} more groups", dim=True)
+    if document["approximate"]:
+        yield click.style("quantiles are within 1%", dim=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:

@@ -11,19 +11,21 @@ from typing import Any
 import click
 import orjson
 
-from monitoring.cli.charts import bars, facet_tables
+from monitoring.cli.charts import bars, facet_tables, stat_table
 from monitoring.cli.follow import Follower
 from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
+from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.context import MAX_NEIGHBOURS
 from monitoring.pipeline.query.facets import MAX_VALUES
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
 from monitoring.pipeline.query.search import Order
+from monitoring.pipeline.query.statistics import MAX_ROWS
 
 __all__ = ["logs"]
 
@@ -52,6 +54,14 @@ def _names(context: click.Context, param: click.Parameter, value: str | None) ->
     return found
 
 
+def _aggregates(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A list of aggregates that can be understood."""
+    try:
+        return value if value is None or aggregates(value) else None
+    except AggregateInvalid as error:
+        raise click.BadParameter(str(error), context, param) from None
+
+
 # `-healthcheck` is part of a query, so the command has no short options.
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("query", nargs=-1)
@@ -70,8 +80,14 @@ def _names(context: click.Context, param: click.Parameter, value: str | None) ->
 )
 @click.option("--histogram", is_flag=True, help="Instead of events: how many, by time and level.")
 @click.option("--facets", metavar="FIELDS", callback=_names, help="Their commonest values, like service,user_id.")
+@click.option("--stats", metavar="LIST", callback=_aggregates, help="Like count,rate,p95(duration_ms).")
+@click.option("--by", metavar="FIELDS", callback=_names, help="Groups of --stats, like service,time.")
 @click.option(
-    "--buckets", type=click.IntRange(1, MAX_BUCKETS), default=40, show_default=True, help="Bars of a histogram, about."
+    "--buckets",
+    type=click.IntRange(1, MAX_BUCKETS),
+    default=40,
+    show_default=True,
+    help="Bars of a histogram or groups of time, about.",
 )
 def logs(
     query: tuple[str, ...],
@@ -84,6 +100,8 @@ def logs(
     context: int | None,
     histogram: bool,
     facets: tuple[str, ...] | None,
+    stats: str | None,
+    by: tuple[str, ...] | None,
     buckets: int,
 ) -> None:
     """Search the logs.
@@ -96,11 +114,18 @@ def logs(
         monitoring logs level:error --follow
         monitoring logs 'service:api timeout' --since 1d --histogram
         monitoring logs level:error --facets service,user_id --limit 5
+        monitoring logs --stats 'count,p95(duration_ms)' --by service
 
     Words and phrases are looked for anywhere in an event; field:value in one field.
     """
     text = " ".join(query)
-    _check(query, text, follow=follow, until=until is not None, alone=bool(histogram or facets or context is not None))
+    _check(
+        query,
+        text,
+        follow=follow,
+        until=until is not None,
+        alone=bool(histogram or facets or stats or context is not None),
+    )
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
         if follow:
@@ -112,6 +137,10 @@ def logs(
             counted = source.histogram(text, since, end, buckets=buckets), bars
         elif facets:
             counted = source.facets(text, since, end, fields=facets, limit=min(limit, MAX_VALUES)), facet_tables
+        elif stats:
+            counted = source.stats(
+                text, since, end, group_by=by or (), wanted=stats, buckets=buckets, limit=min(limit, MAX_ROWS)
+            ), stat_table  # fmt: skip
         if counted:
             _show(*counted, as_json)
             _say_behind(source, end)

@@ -12,6 +12,7 @@ from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.query.aggregate import aggregates
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST, format_ns, moment
@@ -59,6 +60,12 @@ class Source(Protocol):
         """The commonest values of fields in [start, end)."""
         ...
 
+    def stats(
+        self, query: str, start: int, end: int, *, group_by: Sequence[str], wanted: str, buckets: int, limit: int
+    ) -> Counted:
+        """Aggregates (a list as people write it) of the events in [start, end) by groups."""
+        ...
+
     def complete_through(self) -> int | None:
         """What was sent up to this moment can be found; None where nobody knows."""
         ...
@@ -99,6 +106,15 @@ class _Directory:
         found = self._store.facets(query, start, end, fields=fields, limit=limit, deadline=self._deadline())
         return Counted(found.document(), found.partial_reason)
 
+    def stats(
+        self, query: str, start: int, end: int, *, group_by: Sequence[str], wanted: str, buckets: int, limit: int
+    ) -> Counted:
+        found = self._store.statistics(
+            query, start, end, group_by=group_by, wanted=aggregates(wanted), buckets=buckets, limit=limit,
+            deadline=self._deadline(),
+        )  # fmt: skip
+        return Counted(found.document(), found.partial_reason)
+
     def _deadline(self) -> Deadline:
         return Deadline(self._settings.number("query_timeout"))
 
@@ -133,6 +149,14 @@ class _Http:
 
     def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
         return self._counted("facets", query, start, end, fields=",".join(fields), limit=str(limit))
+
+    def stats(
+        self, query: str, start: int, end: int, *, group_by: Sequence[str], wanted: str, buckets: int, limit: int
+    ) -> Counted:
+        more = {"group_by": ",".join(group_by)} if group_by else {}
+        return self._counted(
+            "stats", query, start, end, aggregate=wanted, buckets=str(buckets), limit=str(limit), **more
+        )
 
     def _counted(self, name: str, query: str, start: int, end: int, **more: str) -> Counted:
         answer = self._ask((name,), query, start, end, **more)

@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 from monitoring.pipeline.query.fields import is_attribute, splits
-from monitoring.pipeline.query.parse import number
 
 __all__ = ["numbers_of", "spelled", "texts_of"]
+
+_NUMBERS_BEGIN = frozenset("-0123456789 \t\r\n")
+"""How a JSON number may begin, blanks before it included."""
 
 
 def texts_of(event: dict[str, Any], name: str) -> set[str]:
@@ -29,8 +31,8 @@ def numbers_of(event: dict[str, Any], name: str) -> list[float]:
     """The numbers of an attribute: those that are, and texts that are one. As doubles; infinite ones are left out."""
     found = []
     for item in _items(event, name):
-        value = number(item) if isinstance(item, str) else None if isinstance(item, bool) else item
-        if isinstance(value, int | float) and math.isfinite(value):
+        value = _json_number(item) if isinstance(item, str) else item
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             found.append(float(value))
     return found
 
@@ -40,6 +42,15 @@ def spelled(value: Any) -> str | None:
     if value is None or isinstance(value, dict | list):
         return None
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _json_number(text: str) -> Any:
+    if not text or text[0] not in _NUMBERS_BEGIN:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _items(event: dict[str, Any], name: str) -> Iterator[Any]:

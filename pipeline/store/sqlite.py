@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import context, facets, histogram, search
+from monitoring.pipeline.query import context, facets, histogram, search, statistics
+from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
@@ -101,6 +102,16 @@ class SqliteStore:
         return facets.facets(
             self.catalog, self.reader, query, start_ns, end_ns, fields=fields, limit=limit, deadline=deadline
         )
+
+    def statistics(
+        self, query: str, start_ns: int, end_ns: int, *, group_by: Sequence[str], wanted: Sequence[Aggregate],
+        buckets: int, limit: int, deadline: Deadline,
+    ) -> statistics.Statistics:  # fmt: skip
+        """See LogStore."""
+        return statistics.statistics(
+            self.catalog, self.reader, query, start_ns, end_ns, group_by=group_by, wanted=wanted, buckets=buckets,
+            limit=limit, deadline=deadline,
+        )  # fmt: skip
 
     def letters(self, limit: int) -> list[Letter]:
         """See LogStore."""

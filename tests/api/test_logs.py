@@ -186,3 +186,23 @@ def test_a_list_of_fields_that_is_none_is_refused(stored: Instance, fields: str)
     answer = stored.call("GET", "/api/v1/logs/facets", query_string={"fields": fields})
     assert answer.json is not None
     assert (answer.status_code, answer.json["field"]) == (400, "fields")
+
+
+def test_statistics_are_told_for_each_group(stored: Instance) -> None:
+    found = stored.get("/api/v1/logs/stats", "viewer", query_string={
+        "query": "event", "group_by": "service,time", "aggregate": "count,max(user_id)", "buckets": "1",
+    })  # fmt: skip
+    assert [row["values"] for row in found["rows"]] == [
+        {"count": 8, "max(user_id)": 9}, {"count": 2, "max(user_id)": 5},
+        {"count": 12, "max(user_id)": 24}, {"count": 3, "max(user_id)": 20},
+    ]  # fmt: skip
+    assert found["rows"][0]["group"] == {"service": "web", "time": "2026-09-21T14:13:00Z"}
+    assert (found["groups"], found["approximate"], found["interval_seconds"]) == (4, False, 30)
+    assert stored.get("/api/v1/logs/stats", "viewer")["rows"] == [{"group": {}, "values": {"count": 25}}]
+
+
+@pytest.mark.parametrize("aggregate", ["", ",", "median(x)", "p95", "p100(x)", "max(service)", "max()", "count x"])
+def test_an_aggregate_that_is_none_is_refused(stored: Instance, aggregate: str) -> None:
+    answer = stored.call("GET", "/api/v1/logs/stats", query_string={"aggregate": aggregate})
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["field"]) == (400, "aggregate")

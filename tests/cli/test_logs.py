@@ -125,6 +125,7 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
         ["--limit", "0"],
         ["--follow", "--until", "now"],
         ["--follow", "--histogram"],
+        ["--stats", "median(x)"],
         ["--facets", "a,,b"],
         ["--follow", "--context", "3"],
         ["--histogram", "--buckets", "0"],
@@ -241,6 +242,21 @@ def test_facets_are_tables_of_the_commonest_values(instance: Instance, remote: d
         assert json.loads(run("--facets", "user", "--json", env=environment).stdout)["facets"][0]["distinct"] == 3
 
 
+def test_statistics_are_a_table_with_a_group_a_line(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","service":"%s","ms":%d}' % (b"api" if number % 4 else b"job", number) for number in range(41)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(41)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        shown = run("--stats", "count, p50(ms),max(ms)", "--by", "service", env=environment).stdout.splitlines()
+        assert shown == ["service  count  p50(ms)  max(ms)", "api         30       20       39",
+                         "job         11       20       40"]  # fmt: skip
+        more = run("--stats", "count", "--by", "ms", "--limit", "1", env=environment).stdout.splitlines()
+        assert more[-1] == "40 more groups"
+
+
 # Following.
 
 
@@ -262,6 +278,9 @@ class _Store:
         raise NotImplementedError
 
     def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
+        raise NotImplementedError
+
+    def stats(self, query: str, start: int, end: int, **_: Any) -> Counted:
         raise NotImplementedError
 
     def complete_through(self) -> int | None:
