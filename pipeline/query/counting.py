@@ -12,8 +12,8 @@ few rows next to a bucket's edge that belong to its other side are moved there a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from monitoring.pipeline.events.levels import LEVELS, group
@@ -21,6 +21,7 @@ from monitoring.pipeline.query import index, rollup
 from monitoring.pipeline.query.ast import Node
 from monitoring.pipeline.query.index import Expression
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
+from monitoring.pipeline.query.remembered import Remembered
 from monitoring.pipeline.query.rollup import Decision
 from monitoring.pipeline.query.sql import (
     TRUE_TIME,
@@ -32,6 +33,7 @@ from monitoring.pipeline.query.sql import (
     select_spilled,
 )
 from monitoring.pipeline.query.sweep import Part, Sweep
+from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import View
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, id_floor, timestamp_ns
 
@@ -82,13 +84,19 @@ def resolved(sweep: Sweep) -> tuple[int, int]:
     return start, end
 
 
-def count(sweep: Sweep, node: Node, grid: Grid, by: Dimension) -> list[Counter[str]]:
-    """How many events match, for each bucket of the grid by level name, service or host. Exact unless the sweep says
-    that it is partial."""
+def count(sweep: Sweep, node: Node, grid: Grid, by: Sequence[Dimension]) -> dict[Dimension, list[Counter[str]]]:
+    """How many events match, for each dimension and bucket of the grid by level name, service or host.
+
+    Exact unless the sweep says that it is partial. What was counted of a sealed segment is remembered.
+    """
     counting = _Counting(node, grid, by)
     if grid.size and counting.possible:
-        sweep.run(node, counting.visit)
-    return [+bucket for bucket in counting.counts]
+        memory = _Memory(sweep.remembered, node, counting)
+        sweep.run(node, memory.visit, known=memory.known)
+    return {
+        dimension: [+counts.get(bucket, Counter[str]()) for bucket in range(grid.size)]
+        for dimension, counts in counting.counts.items()
+    }
 
 
 class _Range(NamedTuple):
@@ -99,13 +107,79 @@ class _Range(NamedTuple):
     high: int
 
 
+Counts = defaultdict[int, Counter[str]]
+"""By bucket and label."""
+
+
+class _Memory:
+    """Visits segments, and remembers the counts of those that are sealed and wholly within the range."""
+
+    def __init__(self, remembered: Remembered, node: Node, counting: _Counting) -> None:
+        self._remembered, self._node, self._counting = remembered, node, counting
+
+    def visit(self, part: Part) -> None:
+        """Count a segment."""
+        counting = self._counting
+        total, counting.counts = counting.counts, counting.empty()
+        try:
+            counting.visit(part)
+            keys = self._keys(part.segment)
+            for dimension, key in keys.items():
+                self._remembered.put(key, _moved(counting.counts[dimension], self._offset))
+        finally:  # what was counted before the time was up is shown
+            fresh, counting.counts = counting.counts, total
+            counting.add(fresh)
+
+    def known(self, segment: SegmentRow) -> bool:
+        """Whether the counts of a segment are remembered, which adds them."""
+        keys = self._keys(segment)
+        found = {dimension: self._remembered.get(key) for dimension, key in keys.items()}
+        if not keys or any(counts is None for counts in found.values()):
+            return False
+        self._counting.add({by: _moved(counts, -self._offset) for by, counts in found.items() if counts is not None})
+        return True
+
+    @property
+    def _offset(self) -> int:
+        """From a bucket of this grid to the same one of all that are as wide."""
+        grid = self._counting.grid
+        return 0 if grid.first % grid.interval else grid.first // grid.interval
+
+    def _keys(self, segment: SegmentRow) -> dict[Dimension, Hashable]:
+        """What its counts are remembered under; nothing where they change or depend on the range."""
+        if not segment.sealed or segment.min_id is None or segment.max_id is None:
+            return {}
+        grid = self._counting.grid
+        first = timestamp_ns(segment.min_id - (segment.max_spill << ID_SHIFT), 0)
+        if first < grid.start or timestamp_ns(segment.max_id, 0) + 1000 > grid.end:
+            return {}
+        width = None if grid.first % grid.interval else grid.interval  # None: one bucket, and all of it in there
+        return {
+            by: (segment.path, segment.rows, segment.sealed_at, self._node, by, width) for by in self._counting.counts
+        }
+
+
+def _moved(counts: Mapping[int, Mapping[str, int]], offset: int) -> dict[int, Counter[str]]:
+    return {bucket + offset: Counter(labels) for bucket, labels in counts.items()}
+
+
 class _Counting:
-    def __init__(self, node: Node, grid: Grid, by: Dimension) -> None:
-        self.grid, self.by = grid, by
-        self.counts: list[Counter[str]] = [Counter() for _ in range(grid.size)]
+    def __init__(self, node: Node, grid: Grid, by: Sequence[Dimension]) -> None:
+        self.grid, self._by = grid, tuple(dict.fromkeys(by))
+        self.counts = self.empty()
         self._decides = rollup.decision(node)
         self._groups = sorted(rollup.possible_groups(node))
-        self._minutes = by != "host" and (grid.interval % _MINUTE == 0 or grid.size == 1)
+        self._minutes = grid.interval % _MINUTE == 0 or grid.size == 1
+
+    def empty(self) -> dict[Dimension, Counts]:
+        """No counts yet."""
+        return {by: defaultdict(Counter) for by in self._by}
+
+    def add(self, more: Mapping[Dimension, Mapping[int, Counter[str]]]) -> None:
+        """Add the counts of a segment."""
+        for by, counts in more.items():
+            for bucket, labels in counts.items():
+                self.counts[by][bucket].update(labels)
 
     @property
     def possible(self) -> bool:
@@ -114,30 +188,32 @@ class _Counting:
 
     def visit(self, part: Part) -> None:
         """Count a segment."""
-        if self._decides is not None and self._minutes:
-            self._by_minutes(part, self._decides)
-            self._put_right(part, self._decides)
-        elif part.compiled.verified:
-            self._by_rows(part)
-        else:
-            self._by_index(part, list(self._ranges(part, self.grid.start, self.grid.end)))
-            self._put_right(part, None)
+        by_rows = []
+        for by in self._by:
+            if self._decides is not None and self._minutes and by != "host":
+                self._by_minutes(part, by, self._decides)
+                self._put_right(part, by, self._decides)
+            elif part.compiled.verified:
+                by_rows.append(by)
+            else:
+                self._by_index(part, by, list(self._ranges(part, self.grid.start, self.grid.end)))
+                self._put_right(part, by, None)
+        if by_rows:
+            self._by_rows(part, by_rows)
 
-    def _label(self, names: Mapping[int, str], value: int) -> str:
-        return LEVELS[group(value)] if self.by == "level" else names[value]
-
-    def _by_rows(self, part: Part) -> None:
-        first, interval = self.grid.first, self.grid.interval
-        found: Counter[tuple[int, int]] = Counter()
-        columns = f"{TRUE_TIME}, log.{self.by}"
+    def _by_rows(self, part: Part, by: list[Dimension]) -> None:
+        first, interval, names = self.grid.first, self.grid.interval, part.view.names
+        columns = ", ".join((TRUE_TIME, *(f"log.{dimension}" for dimension in by)))
+        found: Counter[tuple[int, ...]] = Counter()
         try:
-            for time, value in part.view.connection.execute(
+            for time, *values in part.view.connection.execute(
                 *select_rows(part.compiled, part.span, newest=True, columns=columns)
             ):
-                found[(time - first) // interval, value] += 1
+                found[(time - first) // interval, *values] += 1
         finally:  # what was counted before the time was up is shown
-            for (bucket, value), number in found.items():
-                self.counts[bucket][self._label(part.view.names, value)] += number
+            for (bucket, *values), number in found.items():
+                for dimension, value in zip(by, values, strict=True):
+                    self.counts[dimension][bucket][_label(dimension, names, value)] += number
 
     def _ranges(self, part: Part, start: int, end: int) -> Iterator[_Range]:
         """The ids of a segment by bucket, as far as the ids' own time lies in [start, end)."""
@@ -153,44 +229,44 @@ class _Counting:
                 yield _Range(bucket, low, last)
             low = max(low, last + 1) if low <= last else id_floor(grid.first + (bucket + 1) * grid.interval)
 
-    def _by_index(self, part: Part, ranges: list[_Range]) -> None:
-        if not ranges or self._by_ids(part, ranges):
+    def _by_index(self, part: Part, by: Dimension, ranges: list[_Range]) -> None:
+        if not ranges or self._by_ids(part, by, ranges):
             return
         match = part.compiled.match
-        if self.by == "level" and match is not None:
+        if by == "level" and match is not None:
             self._by_levels(part, match, ranges)
             return
-        for label, wanted in self._tokens(part.view):
-            self._count(part, ranges, _narrowed(match, wanted), label)
+        for label, wanted in self._tokens(part.view, by):
+            self._count(part, ranges, _narrowed(match, wanted), self.counts[by], label)
 
-    def _tokens(self, view: View) -> Iterator[tuple[str, Expression]]:
+    def _tokens(self, view: View, by: Dimension) -> Iterator[tuple[str, Expression]]:
         """Every value of the dimension that a match may have, with its token."""
-        if self.by == "level":
+        if by == "level":
             for level in self._groups:
                 yield LEVELS[level], index.levels([level])
             return
-        for name, number in view.dimensions.get(self.by, {}).items():
-            yield name, index.dimension(_KINDS[self.by], [number])
+        for name, number in view.dimensions.get(by, {}).items():
+            yield name, index.dimension(_KINDS[by], [number])
 
-    def _count(self, part: Part, ranges: list[_Range], match: str, label: str) -> None:
+    def _count(self, part: Part, ranges: list[_Range], match: str, counts: Counts, label: str) -> None:
         execute = part.view.connection.execute
         for bucket, low, high in ranges:
-            self.counts[bucket][label] += execute(*count_ids(match, low, high)).get
+            counts[bucket][label] += execute(*count_ids(match, low, high)).get
 
     def _by_levels(self, part: Part, match: str, ranges: list[_Range]) -> None:
         """The commonest level, by usage, is what the others leave of all: its ids are the dearest to intersect."""
-        execute = part.view.connection.execute
+        execute, counts = part.view.connection.execute, self.counts["level"]
         rest = _INFO if _INFO in self._groups else self._groups[0]
         others = [(LEVELS[level], _narrowed(match, index.levels([level]))) for level in self._groups if level != rest]
         for bucket, low, high in ranges:
             left = execute(*count_ids(match, low, high)).get
             for label, wanted in others if left else ():
                 found = execute(*count_ids(wanted, low, high)).get
-                self.counts[bucket][label] += found
+                counts[bucket][label] += found
                 left -= found
-            self.counts[bucket][LEVELS[rest]] += left
+            counts[bucket][LEVELS[rest]] += left
 
-    def _by_ids(self, part: Part, ranges: list[_Range]) -> bool:
+    def _by_ids(self, part: Part, by: Dimension, ranges: list[_Range]) -> bool:
         """Count a stretch with few matches by fetching their rows; False where they are many."""
         match, execute = part.compiled.match, part.view.connection.execute
         if match is None:
@@ -199,38 +275,38 @@ class _Counting:
         if len(execute(*select_ids(match, low, high, _FEW)).fetchall()) == _FEW:
             return False
         first, interval = self.grid.first, self.grid.interval
-        for row_id, value in execute(*rows_between(match, low, high, f"log.id, log.{self.by}")):
+        for row_id, value in execute(*rows_between(match, low, high, f"log.id, log.{by}")):
             bucket = max(0, (timestamp_ns(row_id, 0) - first) // interval)
-            self.counts[bucket][self._label(part.view.names, value)] += 1
+            self.counts[by][bucket][_label(by, part.view.names, value)] += 1
         return True
 
-    def _by_minutes(self, part: Part, decides: Decision) -> None:
+    def _by_minutes(self, part: Part, by: Dimension, decides: Decision) -> None:
         grid, first_id, end_id = self.grid, id_floor(self.grid.start), id_floor(self.grid.end)
         low, high = -(-first_id // MINUTE_SHIFT), end_id // MINUTE_SHIFT
         if low >= high:
-            self._pieces(part, grid.start, grid.end)
+            self._pieces(part, by, grid.start, grid.end)
             return
-        self._pieces(part, grid.start, _minute_ns(low))
-        self._pieces(part, _minute_ns(high), grid.end)
+        self._pieces(part, by, grid.start, _minute_ns(low))
+        self._pieces(part, by, _minute_ns(high), grid.end)
         base, width = (low, high - low) if grid.size == 1 else (_minute_of(grid.first), grid.interval // _MINUTE)
         where = rollup.condition(decides, part.view.dimensions.get("service", {}))
-        found = count_minutes(where, base, width, low, high, column=self.by)
+        found = count_minutes(where, base, width, low, high, column=by)
         for bucket, value, number in part.view.connection.execute(*found):
-            self.counts[bucket][self._label(part.view.names, value)] += number
+            self.counts[by][bucket][_label(by, part.view.names, value)] += number
 
-    def _pieces(self, part: Part, start: int, end: int) -> None:
+    def _pieces(self, part: Part, by: Dimension, start: int, end: int) -> None:
         """What lies in a piece of a minute."""
         ranges = list(self._ranges(part, start, end))
         if not part.compiled.verified:
-            self._by_index(part, ranges)
+            self._by_index(part, by, ranges)
             return
         compiled = part.compiled
         for bucket, low, high in ranges:
-            wanted = rows_between(compiled.match, low, high, f"log.{self.by}", compiled.condition)
+            wanted = rows_between(compiled.match, low, high, f"log.{by}", compiled.condition)
             for (value,) in part.view.connection.execute(*wanted):
-                self.counts[bucket][self._label(part.view.names, value)] += 1
+                self.counts[by][bucket][_label(by, part.view.names, value)] += 1
 
-    def _put_right(self, part: Part, decides: Decision | None) -> None:
+    def _put_right(self, part: Part, by: Dimension, decides: Decision | None) -> None:
         """Move what was counted by its id to the bucket of its time."""
         head, grid, names = part.view.head, self.grid, part.view.names
         if head.min_id is None or head.max_id is None:
@@ -241,16 +317,16 @@ class _Counting:
             high = low + ((head.max_spill + 1) << ID_SHIFT) - 1
             if number < grid.size:
                 high = min(high, id_floor(grid.begins(number + 1)) - 1)
-            found = select_spilled(part.compiled.match, max(low, head.min_id), min(high, head.max_id), self.by)
+            found = select_spilled(part.compiled.match, max(low, head.min_id), min(high, head.max_id), by)
             for time, level, service, value in part.view.connection.execute(*found):
                 if time < edge and (decides is None or decides(names[service], level)):
-                    self._move(number, grid.of(time), self._label(names, value))
+                    self._move(self.counts[by], number, grid.of(time), _label(by, names, value))
 
-    def _move(self, counted: int, true: int | None, label: str) -> None:
+    def _move(self, counts: Counts, counted: int, true: int | None, label: str) -> None:
         if counted < self.grid.size:
-            self.counts[counted][label] -= 1
+            counts[counted][label] -= 1
         if true is not None:
-            self.counts[true][label] += 1
+            counts[true][label] += 1
 
     def _edges(self, min_id: int, max_id: int, max_spill: int) -> Iterator[int]:
         """Buckets (and the end) at whose beginning ids and times may differ."""
@@ -260,6 +336,10 @@ class _Counting:
         for number in {0, grid.size} if max_spill == 0 else {0, grid.size, *range(first, last + 1)}:
             if max_spill or grid.begins(number) % 1000:
                 yield number
+
+
+def _label(by: Dimension, names: Mapping[int, str], value: int) -> str:
+    return LEVELS[group(value)] if by == "level" else names[value]
 
 
 def _narrowed(match: str | None, wanted: Expression) -> str:

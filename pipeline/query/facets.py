@@ -86,9 +86,10 @@ def facets(
     sweep = Sweep(catalog, reader, start_ns, end_ns, deadline=deadline, signal=signal)
     whole = Grid.whole(*resolved(sweep))
     found: dict[str, Facet] = {}
-    for dimension in COUNTED:
-        if dimension in fields:
-            counts = sum(count(sweep, node, whole, dimension), Counter[str]())
+    exact = [dimension for dimension in COUNTED if dimension in fields]
+    if exact:
+        for dimension, buckets in count(sweep, node, whole, exact).items():
+            counts = sum(buckets, Counter[str]())
             found[dimension] = _facet(dimension, counts, counts.pop("", 0), counts.total(), limit)
     others = [name for name in dict.fromkeys(fields) if name not in found]
     sample = Sample(catalog, reader, node, start_ns, end_ns, deadline=deadline, signal=signal)

@@ -90,4 +90,4 @@ def histogram(
     node = parse(query) if isinstance(query, str) else query
     sweep = Sweep(catalog, reader, start_ns, end_ns, deadline=deadline, signal=signal)
     wanted = grid(*resolved(sweep), buckets)
-    return Histogram(wanted, count(sweep, node, wanted, "level"), sweep.partial_reason)
+    return Histogram(wanted, count(sweep, node, wanted, ("level",))["level"], sweep.partial_reason)

@@ -107,7 +107,7 @@ def _counted(sweep: Sweep, node: Node, cells: Grid, names: Sequence[str]) -> Ite
     found: Counter[tuple[Any, ...]] = Counter()
     for level in levels:
         narrowed = node if level is None else And((node, Level(4 * level + 1, 4 * level + 4)))
-        for bucket, counts in enumerate(count(sweep, narrowed, cells, by)):
+        for bucket, counts in enumerate(count(sweep, narrowed, cells, (by,))[by]):
             for value, number in counts.items():
                 known = {TIME: bucket, by: value or None, **({} if level is None else {"level": LEVELS[level]})}
                 found[tuple(known[name] for name in names)] += number

@@ -15,6 +15,7 @@ import apsw
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.query.ast import Node
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.remembered import Remembered
 from monitoring.pipeline.query.sql import Compiled, Span, compile_query
 from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone, View
@@ -81,8 +82,15 @@ class Sweep:
         self.start_ns, self.end_ns, self.deadline = start_ns, end_ns, deadline
         self.partial_reason: str | None = None
 
-    def run(self, node: Node, visit: Callable[[Part], None]) -> None:
-        """Show each segment that may hold matches to `visit`, until one raises Stopped."""
+    @property
+    def remembered(self) -> Remembered:
+        """Counts of sealed segments."""
+        return self._reader.remembered
+
+    def run(
+        self, node: Node, visit: Callable[[Part], None], *, known: Callable[[SegmentRow], bool] = lambda _: False
+    ) -> None:
+        """Show each segment that may hold matches to `visit`, until one raises Stopped; not those that are `known`."""
 
         def compiled(segment: SegmentRow, view: View) -> None:
             span = span_of(view.head, self.start_ns, self.end_ns)
@@ -92,7 +100,7 @@ class Sweep:
             if not query.empty:
                 visit(Part(segment, view, query, span))
 
-        self._run(compiled)
+        self._run(compiled, known)
 
     def extent(self) -> tuple[int, int] | None:
         """The times from the first event of the range to behind the last, matching or not, to the microsecond."""
@@ -105,15 +113,17 @@ class Sweep:
                 low.append(timestamp_ns(span.low, 0) - view.head.max_spill * 1000)
                 high.append(timestamp_ns(span.high, 0) + 1000)
 
-        self._run(look)
+        self._run(look, lambda _: False)
         return (max(self.start_ns, min(low)), min(self.end_ns, max(high))) if low else None
 
-    def _run(self, visit: Callable[[SegmentRow, View], None]) -> None:
+    def _run(self, visit: Callable[[SegmentRow, View], None], known: Callable[[SegmentRow], bool]) -> None:
         self._reader.sweep()
         for segment in self._segments():
             try:
                 if self.deadline.expired():
                     raise OutOfTime("the time is up")
+                if known(segment):
+                    continue
                 with self._reader.view(segment.path, self.deadline) as view:
                     visit(segment, view)
             except SegmentGone:

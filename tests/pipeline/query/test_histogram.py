@@ -77,6 +77,7 @@ def test_a_histogram_counts_exactly_what_a_naive_filter_over_the_same_events_cou
             found = counted(store, query.text, start, end, buckets)
             assert found.counts == naive([each for each in events if query.fits(each)], found)
             assert found.partial_reason is None
+            assert counted(store, query.text, start, end, buckets) == found  # what is remembered is what was counted
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
