@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench test-faults docs install clean
+.PHONY: help run test lint bench bench-search test-faults docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -42,6 +42,9 @@ lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 
 bench: $(BIN)/.dev  ## throughput, latency, memory; EVENTS=1000000, table and bench/results.json
 	$(BIN)/python -m bench $(ARGS)
+
+bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; ARGS=--short for one million
+	$(BIN)/python -m bench.search $(ARGS)
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference
