@@ -14,9 +14,11 @@ from monitoring.pipeline.errors import MonitoringError, QuerySyntaxError
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST, moment
+from monitoring.pipeline.query.search import Order
 
-__all__ = ["answered", "deadline", "end", "names", "start"]
+__all__ = ["answered", "deadline", "end", "names", "order", "start"]
 
+_ORDERS: dict[str, Order] = {"newest": "newest", "oldest": "oldest", "desc": "newest", "asc": "oldest"}
 _LONGEST_NAME = 256
 """Characters of a field's name: what people write has thirty."""
 
@@ -56,6 +58,14 @@ def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tupl
     return found
 
 
+def order(call: Call, default: Order) -> Order:
+    """Which events come first. Raises Problem."""
+    found = _ORDERS.get(call.params.get("order", default))
+    if found is None:
+        raise Problem(400, "not an order", field="order", fix="newest or oldest")
+    return found
+
+
 def deadline(runtime: Runtime) -> Deadline:
     """When the answer is due."""
     return Deadline(runtime.settings.number("query_timeout"))
@@ -65,7 +75,8 @@ def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | Non
     """The answer that `ask` gives with why it is partial, and what every answer says of itself."""
     began = time.perf_counter()
     complete = _complete_through(runtime)  # before the search: what arrives meanwhile only makes it truer
-    answer, partial = ask()
+    with runtime.gate.entered():
+        answer, partial = ask()
     answer["complete_through"] = complete
     answer["took_ms"] = round((time.perf_counter() - began) * 1000, 3)
     if partial is not None:

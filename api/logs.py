@@ -13,16 +13,12 @@ from monitoring.pipeline.query.limits import DEFAULT_EVENTS, MAX_EVENTS
 
 __all__ = ["context", "one", "search"]
 
-ORDERS: dict[str, searching.Order] = {"newest": "newest", "oldest": "oldest", "desc": "newest", "asc": "oldest"}
-
 
 def search(call: Call) -> Answer:
     """Search: a page of the events that match."""
     params, runtime = call.params, call.runtime
     limit = whole_number(params.get("limit"), field="limit", default=DEFAULT_EVENTS, most=MAX_EVENTS)
-    order = ORDERS.get(params.get("order", "newest"))
-    if order is None:
-        raise Problem(400, "not an order", field="order", fix="newest or oldest")
+    order = asking.order(call, "newest")
     start, end = asking.start(call), asking.end(call)
 
     def page() -> tuple[dict[str, Any], str | None]:
@@ -42,7 +38,8 @@ def search(call: Call) -> Answer:
 
 def one(call: Call, event_id: str) -> Answer:
     """One event by its id."""
-    found = call.runtime.store.event(event_id, deadline=asking.deadline(call.runtime))
+    with call.runtime.gate.entered():
+        found = call.runtime.store.event(event_id, deadline=asking.deadline(call.runtime))
     if found is None:
         raise _no_event()
     return found

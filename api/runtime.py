@@ -22,6 +22,8 @@ from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
+from monitoring.pipeline.query.gate import Gate
+from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
@@ -127,6 +129,16 @@ class Runtime:
         """Where frames are fsynced before they are answered for."""
         directory = self.settings.path("spool_dir") or self.settings.data / "spool"
         return self._once("spool", lambda: Spool(directory, max_bytes=self.settings.whole("spool_bytes")))
+
+    @property
+    def gate(self) -> Gate:
+        """Where queries wait their turn."""
+        return self._once("gate", lambda: Gate(QUERIES_AT_ONCE, QUERIES_WAITING, WAIT_SECONDS))
+
+    @property
+    def streams_gate(self) -> Gate:
+        """Answers that are sent for as long as somebody reads them; none waits for another to end."""
+        return self._once("streams_gate", lambda: Gate(STREAMS_AT_ONCE, 0, 0))
 
     @property
     def reader(self) -> Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +18,10 @@ from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
-from monitoring.pipeline.errors import QuerySyntaxError, RetryableError
+from monitoring.pipeline.errors import QuerySyntaxError, RetryableError, StoreCorrupt
 from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.context import MAX_NEIGHBOURS
+from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, Format, header, lines
 from monitoring.pipeline.query.facets import MAX_VALUES
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
@@ -82,6 +84,7 @@ def _aggregates(context: click.Context, param: click.Parameter, value: str | Non
 @click.option("--facets", metavar="FIELDS", callback=_names, help="Their commonest values, like service,user_id.")
 @click.option("--stats", metavar="LIST", callback=_aggregates, help="Like count,rate,p95(duration_ms).")
 @click.option("--by", metavar="FIELDS", callback=_names, help="Groups of --stats, like service,time.")
+@click.option("--export", type=click.Choice(FORMATS), help="All that matches, the oldest first, without a limit.")
 @click.option(
     "--buckets",
     type=click.IntRange(1, MAX_BUCKETS),
@@ -102,6 +105,7 @@ def logs(
     facets: tuple[str, ...] | None,
     stats: str | None,
     by: tuple[str, ...] | None,
+    export: Format | None,
     buckets: int,
 ) -> None:
     """Search the logs.
@@ -114,6 +118,7 @@ def logs(
         monitoring logs level:error --follow
         monitoring logs 'service:api timeout' --since 1d --histogram
         monitoring logs level:error --facets service,user_id --limit 5
+        monitoring logs 'trace_id:4bf92f35*' --since 7d --export csv > evidence.csv
         monitoring logs --stats 'count,p95(duration_ms)' --by service
 
     Words and phrases are looked for anywhere in an event; field:value in one field.
@@ -124,7 +129,7 @@ def logs(
         text,
         follow=follow,
         until=until is not None,
-        alone=bool(histogram or facets or stats or context is not None),
+        alone=bool(histogram or facets or stats or export or context is not None),
     )
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
@@ -132,6 +137,9 @@ def logs(
             _follow(source, text, since, limit, write)
             return
         end = LATEST if until is None else until
+        if export:
+            _export(source, text, since, end, export)
+            return
         counted = None
         if histogram:
             counted = source.histogram(text, since, end, buckets=buckets), bars
@@ -199,6 +207,24 @@ def _surrounded(source: Source, events: list[dict[str, Any]], neighbours: int) -
             yield None
         yield from fresh
         before = {each["id"] for each in group}
+
+
+def _export(source: Source, query: str, start: int, end: int, form: Format) -> None:
+    """Everything on standard output. Ends with 1 where something could not be read."""
+    out = sys.stdout.buffer
+    out.write(header(form))
+    cursor, damaged = None, None
+    while True:
+        page = source.page(query, start, end, order="oldest", limit=EXPORT_PAGE, cursor=cursor)
+        out.write(lines(page.events, form))
+        if page.partial not in (None, "time", "size"):
+            damaged = page.partial
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    out.flush()
+    if damaged:
+        raise StoreCorrupt(f"the export is not whole: {damaged}")
 
 
 def _pages(source: Source, query: str, start: int, end: int, order: Order, limit: int) -> Iterator[Found]:

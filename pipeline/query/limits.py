@@ -18,7 +18,11 @@ __all__ = [
     "MAX_QUERY_LENGTH",
     "MAX_SAMPLE",
     "MAX_TERMS",
+    "QUERIES_AT_ONCE",
+    "QUERIES_WAITING",
     "STEPS_BETWEEN_CHECKS",
+    "STREAMS_AT_ONCE",
+    "WAIT_SECONDS",
     "Deadline",
 ]
 
@@ -51,6 +55,15 @@ FIRST_CHUNK = 500
 LARGEST_CHUNK = 32_000
 """Candidates in a go at most, after growing fourfold each time: about 0.1 s of work, so that a query that
 runs out of time has come that near to where it stopped."""
+
+QUERIES_AT_ONCE = 10
+"""Queries that run in a process: more of them take no less time together, and memory each."""
+QUERIES_WAITING = 10
+"""Queries that wait for one of these to end; who comes then is told to come back."""
+WAIT_SECONDS = 5.0
+"""How long they wait: who looks at a screen has given up by then."""
+STREAMS_AT_ONCE = 10
+"""Exports and tails: each takes a thread for as long as somebody reads."""
 
 STEPS_BETWEEN_CHECKS = 20_000
 """SQLite virtual machine steps between two looks at the clock: about half a millisecond."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import orjson
 import pytest
 
 from monitoring.api.app import create_app
+from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, STREAMS_AT_ONCE, Deadline
 from tests.instance import Instance
 
 T0 = 1_790_000_000
@@ -206,3 +210,46 @@ def test_an_aggregate_that_is_none_is_refused(stored: Instance, aggregate: str) 
     answer = stored.call("GET", "/api/v1/logs/stats", query_string={"aggregate": aggregate})
     assert answer.json is not None
     assert (answer.status_code, answer.json["field"]) == (400, "aggregate")
+
+
+def test_an_export_is_all_that_matches_in_either_format(stored: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.api.export.EXPORT_PAGE", 4)
+    answer = stored.call("GET", "/api/v1/logs/export", "viewer", query_string={"query": "event"})
+    assert answer.mimetype == "application/x-ndjson"
+    events = [orjson.loads(line) for line in answer.data.splitlines()]
+    assert events == search(stored, order="oldest")["events"]
+    answer = stored.call("GET", "/api/v1/logs/export", query_string={"format": "csv", "order": "newest"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["message"] for row in rows] == [f"event {number:02d}" for number in range(24, -1, -1)]
+    assert orjson.loads(rows[0]["attributes"]) == {"user_id": 24}
+    for wrong in ({"format": "xml"}, {"query": "level:"}, {"order": "up"}):
+        assert stored.call("GET", "/api/v1/logs/export", query_string=wrong).status_code == 400
+
+
+def test_an_export_goes_on_past_the_time_limit_of_a_page(stored: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = iter([Deadline(0), Deadline(0)])
+    monkeypatch.setattr("monitoring.api.asking.deadline", lambda runtime: next(deadlines, Deadline(60)))
+    answer = stored.call("GET", "/api/v1/logs/export", query_string={"query": "message:/event/"})
+    assert len(answer.data.splitlines()) == 25
+
+
+def test_too_many_queries_at_once_are_told_to_come_back_and_ingest_goes_on(stored: Instance) -> None:
+    gate = stored.runtime.gate
+    with contextlib.ExitStack() as stack:
+        for _ in range(QUERIES_AT_ONCE):
+            stack.enter_context(gate.entered())
+        gate._waiting = 0  # nobody may wait, so that the test need not
+        answer = stored.call("GET", "/api/v1/logs")
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert stored.post(b'{"message":"still taken in"}').status_code == 202
+    assert stored.call("GET", "/api/v1/logs").status_code == 200
+
+
+def test_an_export_that_is_not_read_to_its_end_gives_its_place_back(stored: Instance) -> None:
+    gate = stored.runtime.streams_gate
+    for _ in range(STREAMS_AT_ONCE + 5):
+        answer = stored.call("GET", "/api/v1/logs/export", buffered=False)
+        assert answer.status_code == 200
+        answer.close()
+    assert gate._free == STREAMS_AT_ONCE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import random
@@ -125,6 +127,7 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
         ["--limit", "0"],
         ["--follow", "--until", "now"],
         ["--follow", "--histogram"],
+        ["--export", "xml"],
         ["--stats", "median(x)"],
         ["--facets", "a,,b"],
         ["--follow", "--context", "3"],
@@ -255,6 +258,20 @@ def test_statistics_are_a_table_with_a_group_a_line(instance: Instance, remote: 
                          "job         11       20       40"]  # fmt: skip
         more = run("--stats", "count", "--by", "ms", "--limit", "1", env=environment).stdout.splitlines()
         assert more[-1] == "40 more groups"
+
+
+def test_an_export_is_everything_the_oldest_first(store: LogStore) -> None:
+    store.add([event(number, message=f"a,{number}") for number in range(2500)])
+    found = run(*SINCE, "--export", "ndjson", env=here(store)).stdout.splitlines()
+    assert [json.loads(line)["message"] for line in found] == [f"a,{number}" for number in range(2500)]
+    rows = list(csv.DictReader(io.StringIO(run("n:<3", *SINCE, "--export", "csv", env=here(store)).stdout)))
+    assert [(row["message"], row["attributes"]) for row in rows] == [(f"a,{n}", f'{{"n":{n}}}') for n in range(3)]
+    store.roll_over()
+    store.add([event(9999)])
+    store.catalog.segments("logs")[0].path.write_bytes(b"no database" * 1000)
+    broken = run(*SINCE, "--export", "csv", env=here(store))
+    assert (broken.exit_code, len(broken.stdout.splitlines())) == (1, 2)
+    assert "not whole" in broken.stderr
 
 
 # Following.
