@@ -10,9 +10,10 @@ from monitoring.api.routes import Answer, Call, whole_number
 from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.facets import DEFAULT_FIELDS, DEFAULT_VALUES, MAX_FIELDS, MAX_VALUES
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
+from monitoring.pipeline.query.patterns import DEFAULT_PATTERNS, MAX_PATTERNS
 from monitoring.pipeline.query.statistics import DEFAULT_ROWS, MAX_GROUP_BY, MAX_ROWS
 
-__all__ = ["facets", "histogram", "stats"]
+__all__ = ["facets", "histogram", "patterns", "stats"]
 
 
 def histogram(call: Call) -> Answer:
@@ -64,3 +65,17 @@ def stats(call: Call) -> Answer:
         return found.document(), found.partial_reason
 
     return asking.answered(call.runtime, counted)
+
+
+def patterns(call: Call) -> Answer:
+    """Similar messages folded to templates, with how often, since when and until when, and an example."""
+    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT_PATTERNS, most=MAX_PATTERNS)
+    start, end = asking.start(call), asking.end(call)
+
+    def folded() -> tuple[dict[str, Any], str | None]:
+        found = call.runtime.store.patterns(
+            call.params.get("query", ""), start, end, limit=limit, deadline=asking.deadline(call.runtime)
+        )
+        return found.document(), found.partial_reason
+
+    return asking.answered(call.runtime, folded)

@@ -31,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
         analytics.stats,
         ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
     ),
+    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, ("query", "start", "end", "limit")),
     Route("GET", "/api/v1/logs/export", "viewer", export.logs, ("query", "start", "end", "format", "order")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),

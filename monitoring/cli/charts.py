@@ -10,7 +10,7 @@ import click
 
 from monitoring.cli.lines import COLOURS, safe
 
-__all__ = ["bars", "facet_tables", "stat_table", "table"]
+__all__ = ["bars", "facet_tables", "pattern_lines", "stat_table", "table"]
 
 _FULL, _EIGHTHS = "█", " ▏▎▍▌▋▊▉"
 _NARROWEST = 10
@@ -78,6 +78,20 @@ def stat_table(document: dict[str, Any]) -> Iterator[str]:
         yield click.style(f"{document['groups'] - len(rows):,} more groups", dim=True)
     if document["approximate"]:
         yield click.style("quantiles are within 1%", dim=True)
+
+
+def pattern_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Patterns, one a line: how often, from when to when, its worst level, the template."""
+    found = document["patterns"]
+    digits = max((len(f"{each['count']:,}") for each in found), default=0)
+    for each in found:
+        level = list(each["levels"])[-1]
+        seen = click.style(f"{each['first_seen'][:19]}Z - {each['last_seen'][:19]}Z", dim=True)
+        name = click.style(level.ljust(7), fg=COLOURS.get(level))
+        yield f"{each['count']:>{digits},}  {seen}  {name} {safe(each['template'])}"
+    more = [f"{document['distinct'] - len(found):,} more patterns"] if document["distinct"] > len(found) else []
+    looked = f"{'the newest ' if document['sampled'] else ''}{document['events']:,} events"
+    yield click.style("; ".join([looked, *more]), dim=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import orjson
 
-from monitoring.cli.charts import bars, facet_tables, stat_table
+from monitoring.cli.charts import bars, facet_tables, pattern_lines, stat_table
 from monitoring.cli.follow import Follower
 from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Counted, Found, Source, open_source
@@ -25,6 +25,7 @@ from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, Format, heade
 from monitoring.pipeline.query.facets import MAX_VALUES
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
+from monitoring.pipeline.query.patterns import MAX_PATTERNS
 from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.query.statistics import MAX_ROWS
@@ -84,6 +85,7 @@ def _aggregates(context: click.Context, param: click.Parameter, value: str | Non
 @click.option("--facets", metavar="FIELDS", callback=_names, help="Their commonest values, like service,user_id.")
 @click.option("--stats", metavar="LIST", callback=_aggregates, help="Like count,rate,p95(duration_ms).")
 @click.option("--by", metavar="FIELDS", callback=_names, help="Groups of --stats, like service,time.")
+@click.option("--patterns", is_flag=True, help="Similar messages folded to templates, the commonest first.")
 @click.option("--export", type=click.Choice(FORMATS), help="All that matches, the oldest first, without a limit.")
 @click.option(
     "--buckets",
@@ -105,6 +107,7 @@ def logs(
     facets: tuple[str, ...] | None,
     stats: str | None,
     by: tuple[str, ...] | None,
+    patterns: bool,
     export: Format | None,
     buckets: int,
 ) -> None:
@@ -129,7 +132,7 @@ def logs(
         text,
         follow=follow,
         until=until is not None,
-        alone=bool(histogram or facets or stats or export or context is not None),
+        alone=bool(histogram or facets or stats or patterns or export or context is not None),
     )
     write = _json_line if as_json else event_lines
     with open_source(settings.load()) as source:
@@ -149,6 +152,8 @@ def logs(
             counted = source.stats(
                 text, since, end, group_by=by or (), wanted=stats, buckets=buckets, limit=min(limit, MAX_ROWS)
             ), stat_table  # fmt: skip
+        elif patterns:
+            counted = source.patterns(text, since, end, limit=min(limit, MAX_PATTERNS)), pattern_lines
         if counted:
             _show(*counted, as_json)
             _say_behind(source, end)

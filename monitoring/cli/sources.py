@@ -66,6 +66,10 @@ class Source(Protocol):
         """Aggregates (a list as people write it) of the events in [start, end) by groups."""
         ...
 
+    def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
+        """Templates of the newest messages in [start, end)."""
+        ...
+
     def complete_through(self) -> int | None:
         """What was sent up to this moment can be found; None where nobody knows."""
         ...
@@ -115,6 +119,10 @@ class _Directory:
         )  # fmt: skip
         return Counted(found.document(), found.partial_reason)
 
+    def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
+        found = self._store.patterns(query, start, end, limit=limit, deadline=self._deadline())
+        return Counted(found.document(), found.partial_reason)
+
     def _deadline(self) -> Deadline:
         return Deadline(self._settings.number("query_timeout"))
 
@@ -157,6 +165,9 @@ class _Http:
         return self._counted(
             "stats", query, start, end, aggregate=wanted, buckets=str(buckets), limit=str(limit), **more
         )
+
+    def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
+        return self._counted("patterns", query, start, end, limit=str(limit))
 
     def _counted(self, name: str, query: str, start: int, end: int, **more: str) -> Counted:
         answer = self._ask((name,), query, start, end, **more)

@@ -16,6 +16,7 @@ from monitoring.pipeline.query.context import Context
 from monitoring.pipeline.query.facets import Facets
 from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.patterns import Patterns
 from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.query.statistics import Statistics
 from monitoring.pipeline.store.batch import Batch
@@ -160,6 +161,10 @@ class LogStore(Protocol):
         buckets: int, limit: int, deadline: Deadline,
     ) -> Statistics:  # fmt: skip
         """Aggregates of the events in [start_ns, end_ns) that match, for each group. Raises QuerySyntaxError."""
+        ...
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> Patterns:
+        """Templates of the newest messages in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
         ...
 
     def letters(self, limit: int) -> list[Letter]:

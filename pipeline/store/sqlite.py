@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import context, facets, histogram, search, statistics
+from monitoring.pipeline.query import context, facets, histogram, patterns, search, statistics
 from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
@@ -112,6 +112,10 @@ class SqliteStore:
             self.catalog, self.reader, query, start_ns, end_ns, group_by=group_by, wanted=wanted, buckets=buckets,
             limit=limit, deadline=deadline,
         )  # fmt: skip
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> patterns.Patterns:
+        """See LogStore."""
+        return patterns.patterns(self.catalog, self.reader, query, start_ns, end_ns, limit=limit, deadline=deadline)
 
     def letters(self, limit: int) -> list[Letter]:
         """See LogStore."""

@@ -31,6 +31,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
     ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
     ("GET", "/api/v1/logs/stats"): ("viewer", "/api/v1/logs/stats?query=x", {}),
+    ("GET", "/api/v1/logs/patterns"): ("viewer", "/api/v1/logs/patterns?query=x", {}),
     ("GET", "/api/v1/logs/export"): ("viewer", "/api/v1/logs/export?query=x", {}),
     ("GET", "/api/v1/logs/<event_id>"): ("viewer", "/api/v1/logs/0000000000000000-0-1", {}),
     ("GET", "/api/v1/logs/<event_id>/context"): ("viewer", "/api/v1/logs/0000000000000000-0-1/context", {}),

@@ -260,6 +260,19 @@ def test_statistics_are_a_table_with_a_group_a_line(instance: Instance, remote: 
         assert more[-1] == "40 more groups"
 
 
+def test_patterns_are_a_line_each(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"job %d failed","level":"error","time":%d}' % (at, T0 // SECOND + at) for at in range(12)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(12)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        assert run(*SINCE, "--patterns", env=environment).stdout.splitlines() == [
+            "12  2026-09-21T14:13:20Z - 2026-09-21T14:13:31Z  ERROR   job <*> failed", "12 events"
+        ]  # fmt: skip
+
+
 def test_an_export_is_everything_the_oldest_first(store: LogStore) -> None:
     store.add([event(number, message=f"a,{number}") for number in range(2500)])
     found = run(*SINCE, "--export", "ndjson", env=here(store)).stdout.splitlines()
@@ -298,6 +311,9 @@ class _Store:
         raise NotImplementedError
 
     def stats(self, query: str, start: int, end: int, **_: Any) -> Counted:
+        raise NotImplementedError
+
+    def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
         raise NotImplementedError
 
     def complete_through(self) -> int | None:

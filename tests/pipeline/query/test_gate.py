@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -28,13 +29,19 @@ def test_those_who_wait_come_in_one_by_one_in_their_order() -> None:
             entered.append(number)
             leave[number].wait()
 
+    def came(count: int) -> bool:
+        return len(entered) + len(gate._queue) == count
+
+    def let_in(count: int) -> bool:
+        return len(entered) == count
+
     threads = []
     for number in range(8):
         threads.append(threading.Thread(target=work, args=(number,)))
         threads[-1].start()
-        until(lambda number=number: len(entered) + len(gate._queue) == number + 1)
+        until(partial(came, number + 1))
     for number in range(8):
-        until(lambda number=number: len(entered) == min(8, number + 2))
+        until(partial(let_in, min(8, number + 2)))
         assert entered == list(range(min(8, number + 2)))
         leave[number].set()
     for thread in threads:
