@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
-from monitoring.api import analytics, export, frames, health, ingest, keys, letters, logs, maintenance, start
+from monitoring.api import analytics, export, frames, health, ingest, keys, letters, logs, maintenance, start, tail
 from monitoring.api.routes import Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
@@ -32,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
         ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
     ),
     Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, ("query", "start", "end", "limit")),
+    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, ("query", "limit")),
     Route("GET", "/api/v1/logs/export", "viewer", export.logs, ("query", "start", "end", "format", "order")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),

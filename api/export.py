@@ -31,7 +31,7 @@ def logs(call: Call) -> Answer:
     first = page(None)  # what is wrong with the query is told before anything is sent
     with contextlib.ExitStack() as place:
         place.enter_context(runtime.streams_gate.entered())
-        response = Response(export(page, form, first), mimetype=MEDIA_TYPES[form], direct_passthrough=True)
+        response = Response(export(page, form, first), mimetype=MEDIA_TYPES[form])
         response.call_on_close(place.pop_all().close)
     response.headers["Content-Disposition"] = f'attachment; filename="logs.{form}"'
     return response

@@ -48,6 +48,8 @@ class Runtime:
     def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
         self.settings = settings
         self.now_ns = now_ns
+        self.stopping: Callable[[], bool] = lambda: False
+        """Whether this process is about to end: what is streamed ends then."""
         self._inherited: list[object] = []
         self._forget()
         _after_fork(self)

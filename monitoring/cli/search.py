@@ -13,7 +13,6 @@ import click
 import orjson
 
 from monitoring.cli.charts import bars, facet_tables, pattern_lines, stat_table
-from monitoring.cli.follow import Follower
 from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
@@ -23,6 +22,7 @@ from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.context import MAX_NEIGHBOURS
 from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, Format, header, lines
 from monitoring.pipeline.query.facets import MAX_VALUES
+from monitoring.pipeline.query.follow import POLL_SECONDS, Follower
 from monitoring.pipeline.query.histogram import MAX_BUCKETS
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.patterns import MAX_PATTERNS
@@ -32,8 +32,6 @@ from monitoring.pipeline.query.statistics import MAX_ROWS
 
 __all__ = ["logs"]
 
-POLL_SECONDS = 0.5
-"""Between two looks of --follow: with the second that an event may take, still a live view."""
 PAGE = 1000
 _BEHIND_NS = 5_000_000_000
 """A store that lags further behind than this is worth a word."""
@@ -251,6 +249,8 @@ def _follow(source: Source, query: str, start: int, limit: int, write: Callable[
         while True:
             for event in events:
                 click.echo(write(event))
+            if follower.missed:
+                _say(f"{follower.missed:,} events came faster than they can be shown and were left out")
             time.sleep(POLL_SECONDS)
             try:
                 events, away = follower.look(), False

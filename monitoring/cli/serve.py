@@ -67,6 +67,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
 
 def _post_fork(arbiter: Any, worker: Any) -> None:
     die_with_parent(arbiter.pid)
+    worker.app.wsgi().extensions["monitoring"].stopping = lambda: not worker.alive
 
 
 def _memory_dir() -> str | None:

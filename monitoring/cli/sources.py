@@ -70,6 +70,10 @@ class Source(Protocol):
         """Templates of the newest messages in [start, end)."""
         ...
 
+    def count(self, query: str, start: int) -> int:
+        """How many events match from `start` on."""
+        ...
+
     def complete_through(self) -> int | None:
         """What was sent up to this moment can be found; None where nobody knows."""
         ...
@@ -123,6 +127,9 @@ class _Directory:
         found = self._store.patterns(query, start, end, limit=limit, deadline=self._deadline())
         return Counted(found.document(), found.partial_reason)
 
+    def count(self, query: str, start: int) -> int:
+        return _total(self.histogram(query, start, LATEST, buckets=1))
+
     def _deadline(self) -> Deadline:
         return Deadline(self._settings.number("query_timeout"))
 
@@ -169,6 +176,9 @@ class _Http:
     def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
         return self._counted("patterns", query, start, end, limit=str(limit))
 
+    def count(self, query: str, start: int) -> int:
+        return _total(self.histogram(query, start, LATEST, buckets=1))
+
     def _counted(self, name: str, query: str, start: int, end: int, **more: str) -> Counted:
         answer = self._ask((name,), query, start, end, **more)
         partial = _reason(answer)
@@ -186,6 +196,10 @@ class _Http:
 
     def complete_through(self) -> int | None:
         return moment(self._complete, 0) if self._complete else None
+
+
+def _total(histogram: Counted) -> int:
+    return sum(bucket["total"] for bucket in histogram.document["buckets"])
 
 
 def _reason(answer: dict[str, Any]) -> str | None:

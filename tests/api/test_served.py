@@ -265,3 +265,15 @@ def test_every_batch_is_stored_once_although_the_api_is_killed_again_and_again(t
     assert served.stop() == 0
     with contextlib.closing(Catalog(tmp_path / "data" / CATALOG_FILE)) as catalog:
         assert verify(catalog).findings == []
+
+
+def test_an_open_stream_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    made = Served(tmp_path / "data")
+    with made.session.get(f"{made.url}/api/v1/logs/tail", stream=True, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == b"retry: 2000"
+        made.post(b'{"message":"before the end"}')
+        assert any(b"before the end" in line for line in lines)
+        assert made.stop() == 0
+        with contextlib.suppress(requests.RequestException):  # the connection may be cut
+            assert list(lines) is not None

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.cli import main
-from monitoring.cli.follow import WINDOW_NS, Follower
 from monitoring.cli.lines import event_lines
-from monitoring.cli.sources import Counted, Found
+from monitoring.cli.sources import Found
+from monitoring.pipeline.query import follow
+from monitoring.pipeline.query.follow import WINDOW_NS, Follower
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.settings import TABLE
 from tests.frames import T0, event
@@ -301,20 +302,8 @@ class _Store:
         page = self.store.page(query, start=start, end=end, order=order, limit=min(limit, 7), cursor=cursor)
         return Found(page.events, page.next_cursor, page.partial_reason)
 
-    def context(self, event_id: str, neighbours: int) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def histogram(self, query: str, start: int, end: int, *, buckets: int) -> Counted:
-        raise NotImplementedError
-
-    def facets(self, query: str, start: int, end: int, *, fields: Sequence[str], limit: int) -> Counted:
-        raise NotImplementedError
-
-    def stats(self, query: str, start: int, end: int, **_: Any) -> Counted:
-        raise NotImplementedError
-
-    def patterns(self, query: str, start: int, end: int, *, limit: int) -> Counted:
-        raise NotImplementedError
+    def count(self, query: str, start: int) -> int:
+        return len(self.store.found(query, start=start))
 
     def complete_through(self) -> int | None:
         return self.complete
@@ -365,6 +354,54 @@ def test_following_forgets_what_no_look_can_meet_again(store: LogStore) -> None:
         assert [found["message"] for found in follower.look()] == [str(step)]
         now += 10 * SECOND
     assert len(follower._seen) <= 3 * WINDOW_NS // (10 * SECOND) + 1
+
+
+def test_who_reads_too_slowly_is_shown_the_newest_and_told_how_many_were_left_out(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST_EVENTS", 10)
+    follower = Follower(_Store(store), "*", lambda: T0)
+    follower.begin(T0, 1)
+    store.add([event(number, message=str(number)) for number in range(3000)])
+    shown = [found["message"] for found in follower.look()]
+    assert follower.missed + len(shown) == 3000
+    assert shown == [str(number) for number in range(3000 - len(shown), 3000)]
+    store.add([event(3000, message="next")])
+    assert [found["message"] for found in follower.look()] == ["next"]
+    assert follower.missed == 0
+
+
+def test_the_memory_of_what_was_seen_is_bounded_and_nothing_is_shown_twice(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST_SEEN", 50)
+    now = T0
+    follower = Follower(_Store(store), "*", lambda: now)
+    follower.begin(T0, 1)
+    shown = []
+    for step in range(60):
+        store.add([event(0, timestamp=now, message=f"{step} {number}") for number in range(10)])
+        shown += [found["message"] for found in follower.look()]
+        assert len(follower._seen) <= 60
+        now += SECOND // 10
+    assert shown == [f"{step} {number}" for step in range(60) for number in range(10)]
+
+
+def test_following_goes_on_where_a_reader_stopped_with_nothing_lost(store: LogStore) -> None:
+    now = T0
+    first = Follower(_Store(store), "*", lambda: now)
+    first.begin(T0, 1)
+    for number in range(5):
+        store.add([event(0, timestamp=now, message=str(number))])
+        first.look()
+        now += SECOND
+    position = first.position
+    store.add([event(0, timestamp=now, message="while away")])
+    second = Follower(_Store(store), "*", lambda: now)
+    resumed = [found["message"] for found in second.resume(position)]
+    assert resumed[-2:] == ["4", "while away"]
+    store.add([event(0, timestamp=now, message="later")])
+    assert [found["message"] for found in second.look()] == ["later"]
 
 
 def test_follow_prints_what_is_there_and_then_what_arrives_until_interrupted(store: LogStore) -> None:
