@@ -30,14 +30,14 @@ from monitoring.pipeline.query.ranges import LATEST, format_ns, moment
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.query.statistics import MAX_ROWS
 
-__all__ = ["logs"]
+__all__ = ["logs", "moment_option"]
 
 PAGE = 1000
 _BEHIND_NS = 5_000_000_000
 """A store that lags further behind than this is worth a word."""
 
 
-def _moment(context: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def moment_option(context: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """A time of the command line, nanoseconds since 1970."""
     try:
         return None if value is None else moment(value, wall_ns())
@@ -67,9 +67,16 @@ def _aggregates(context: click.Context, param: click.Parameter, value: str | Non
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("query", nargs=-1)
 @click.option(
-    "--since", metavar="TIME", callback=_moment, default="1h", show_default=True, help="From here: 15m, 2026-05-01."
+    "--since",
+    metavar="TIME",
+    callback=moment_option,
+    default="1h",
+    show_default=True,
+    help="From here: 15m, 2026-05-01.",
 )
-@click.option("--until", metavar="TIME", callback=_moment, help="Up to here, exclusive.  [default: whatever is there]")
+@click.option(
+    "--until", metavar="TIME", callback=moment_option, help="Up to here, exclusive.  [default: whatever is there]"
+)
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Events at most.")
 @click.option("--newest-first/--oldest-first", default=True, help="Which come first, and are kept.  [default: newest]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: an event a line, as JSON.")
