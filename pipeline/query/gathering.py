@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, NamedTuple
 
 import orjson
@@ -26,6 +27,8 @@ MAX_GROUPS = 20_000
 """Groups that are kept while counting: each costs a kilobyte or so."""
 MAX_NUMBERS = 1_000_000
 """Numbers that are kept for exact quantiles, 8 MB; beyond, they are within a percent."""
+_NONE = (None,)
+"""The group of events without the field."""
 
 
 class Row(NamedTuple):
@@ -81,7 +84,8 @@ class Gathering:
         for time, *row in part.view.connection.execute(*found):
             event = reads.event(row)
             numbers = {name: numbers_of(event, name) for name in self._fields}
-            for key in _keys([sorted(texts_of(event, name)) or [None] for name in dimensions]):
+            # an array's elements each have a group
+            for key in product(*(texts_of(event, name) or _NONE for name in dimensions)):
                 if place is not None:
                     key = (*key[:place], (time - first) // interval, *key[place:])
                 self._add(key, numbers)
@@ -152,16 +156,6 @@ class Gathering:
             return max(1, cells.end - cells.start)
         bucket = key[self._names.index(TIME)]
         return max(1, cells.begins(bucket + 1) - cells.begins(bucket))
-
-
-def _keys(values: list[list[Any]]) -> Iterator[tuple[Any, ...]]:
-    """Every combination: an array's elements each have a group."""
-    if not values:
-        yield ()
-        return
-    for rest in _keys(values[1:]):
-        for value in values[0]:
-            yield (value, *rest)
 
 
 class _Reads:

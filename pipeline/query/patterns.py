@@ -20,11 +20,14 @@ __all__ = ["DEFAULT_PATTERNS", "MAX_PATTERNS", "Pattern", "Patterns", "patterns"
 DEFAULT_PATTERNS = 50
 MAX_PATTERNS = 1000
 """Of one answer: a list to read."""
+LONGEST_MESSAGE = 2000
+"""Characters of an example's message: what the template was made of."""
+_TOLD = ("id", "timestamp", "level", "service", "host")
 
 
 @dataclass(slots=True)
 class Pattern:
-    """A template and the events that have it; `example` is the newest of them."""
+    """A template and the events that have it; `example` is the newest of them, cut to what tells it."""
 
     template: Template
     example: dict[str, Any]
@@ -89,10 +92,15 @@ def patterns(
         template = templates.fold(event["message"])
         pattern = found.get(template)
         if pattern is None:
-            pattern = found[template] = Pattern(template, event, last_seen=event["timestamp"])
+            pattern = found[template] = Pattern(template, _cut(event), last_seen=event["timestamp"])
         pattern.count += 1
         pattern.first_seen = event["timestamp"]
         pattern.levels[event["level"]] += 1
         pattern.services[event["service"]] += 1
     ranked = sorted(found.values(), key=lambda pattern: (-pattern.count, pattern.template.text))
     return Patterns(ranked[:limit], len(ranked), sample.count, sample.sampled, sample.partial_reason)
+
+
+def _cut(event: dict[str, Any]) -> dict[str, Any]:
+    """An event that thousands of can be held."""
+    return {**{name: event[name] for name in _TOLD}, "message": event["message"][:LONGEST_MESSAGE]}

@@ -10,8 +10,10 @@ import orjson
 
 from monitoring.pipeline.query.fields import is_attribute, splits
 
-__all__ = ["numbers_of", "spelled", "texts_of"]
+__all__ = ["LONGEST_VALUE", "numbers_of", "spelled", "texts_of"]
 
+LONGEST_VALUE = 1000
+"""Characters by which values are told apart when they are counted: thousands of them are held at a time."""
 _NUMBERS_BEGIN = frozenset("-0123456789 \t\r\n")
 """How a JSON number may begin, blanks before it included."""
 
@@ -23,8 +25,8 @@ def texts_of(event: dict[str, Any], name: str) -> set[str]:
         value = event.get(name)
         if name == "exception" and isinstance(value, dict):
             value = value.get("type")
-        return {value} if isinstance(value, str) and value else set()
-    return {text for item in _items(event, name) if (text := spelled(item)) is not None}
+        return {value[:LONGEST_VALUE]} if isinstance(value, str) and value else set()
+    return {text[:LONGEST_VALUE] for item in _items(event, name) if (text := spelled(item)) is not None}
 
 
 def numbers_of(event: dict[str, Any], name: str) -> list[float]:

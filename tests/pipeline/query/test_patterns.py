@@ -88,7 +88,9 @@ def test_patterns_are_counted_with_when_they_were_seen_and_an_example(
         job = found.patterns[0].document()
         events = store.found("job", order="oldest")
         assert (job["first_seen"], job["last_seen"]) == (events[0]["timestamp"], events[-1]["timestamp"])
-        assert (job["levels"], job["services"], job["example"]) == ({"ERROR": 20}, {"w": 10, "v": 10}, events[-1])
+        assert (job["levels"], job["services"]) == ({"ERROR": 20}, {"w": 10, "v": 10})
+        assert job["example"] == {name: events[-1][name] for name in job["example"]}
+        assert set(job["example"]) == {"id", "timestamp", "level", "service", "host", "message"}
         assert [each.count for each in told(store, "level:error n:<5").patterns] == [5]
         assert len(told(store, "*", limit=1).patterns) == 1
         monkeypatch.setattr(sample, "MAX_SAMPLE", 10)
