@@ -53,6 +53,7 @@ __all__ = [
     "Span",
     "Statement",
     "compile_query",
+    "count_buckets",
     "count_ids",
     "count_minutes",
     "fitting",
@@ -334,6 +335,14 @@ def select_ids(match: str, low: int, high: int, limit: int) -> Statement:
 def count_ids(match: str, low: int, high: int) -> Statement:
     """How many ids from `low` to `high` the index finds; no row is looked at."""
     return Statement("SELECT count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ?", (match, low, high))
+
+
+def count_buckets(match: str, base: int, width: int, low: int, high: int) -> Statement:
+    """Bucket and number of the ids from `low` to `high` that the index finds; buckets are `width` ids from `base` on."""
+    return Statement(
+        "SELECT (rowid - ?) / ?, count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? GROUP BY 1",
+        (base, width, match, low, high),
+    )
 
 
 def rows_between(match: str | None, low: int, high: int, columns: str, condition: Clause = TRUE) -> Statement:

@@ -124,6 +124,21 @@ def test_rows_whose_ids_spilled_over_an_edge_count_in_the_bucket_of_their_time(
     assert total(counted(store, query, EARLIEST, last + 500)) == 4500
 
 
+def test_many_matches_of_a_prefix_are_counted_as_exactly_as_few(store: LogStore) -> None:
+    events = [
+        event(0, timestamp=T0 + at * SECOND // 3, level=(5, 9, 17)[at % 3], message=f"prefix{at % 7} x")
+        for at in range(2000)
+    ]
+    store.add(events[:1500])
+    store.roll_over()
+    store.add(events[1500:])
+    for query in ("prefix*", "prefix* level:error", "prefix* x", "-prefix1*"):
+        found = counted(store, query, T0 + SECOND // 7, T0 + 600 * SECOND, 40)
+        matching = [each for each in events if query != "-prefix1*" or "prefix1" not in each.message]
+        matching = [each for each in matching if each.level == 17 or "error" not in query]
+        assert found.counts == naive(matching, found)
+
+
 def test_every_bucket_of_the_range_is_there_and_shows_the_levels_that_it_has(store: LogStore) -> None:
     store.add([event(0, timestamp=T0 + 65 * SECOND, level=17), event(0, timestamp=T0 + 185 * SECOND)])
     document = counted(store, "*", T0, T0 + 240 * SECOND, buckets=5).document()

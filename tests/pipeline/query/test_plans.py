@@ -14,6 +14,7 @@ from monitoring.pipeline.query.sql import (
     Compiled,
     Span,
     compile_query,
+    count_buckets,
     count_ids,
     count_minutes,
     select_boundary,
@@ -119,8 +120,9 @@ def test_counting_by_the_index_looks_at_no_row(view: View, query: str) -> None:
     found = compiled(view, query)
     assert found.match is not None
     assert not found.verified
-    for statement in (count_ids(found.match, 1, 9), select_ids(found.match, 1, 9, 10)):
-        (step,) = plan(view, *statement)
+    for statement in (count_ids(found.match, 1, 9), select_ids(found.match, 1, 9, 10),
+                      count_buckets(found.match, 1, 1, 1, 9)):  # fmt: skip
+        step, *_ = plan(view, *statement)
         assert step.startswith("SCAN text VIRTUAL TABLE INDEX ")
 
 
