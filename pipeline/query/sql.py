@@ -338,7 +338,7 @@ def count_ids(match: str, low: int, high: int) -> Statement:
 
 
 def count_buckets(match: str, base: int, width: int, low: int, high: int) -> Statement:
-    """Bucket and number of the ids from `low` to `high` that the index finds; buckets are `width` ids from `base` on."""
+    """Bucket and number of the ids from `low` to `high` that the index finds; each of `width`, the first at `base`."""
     return Statement(
         "SELECT (rowid - ?) / ?, count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? GROUP BY 1",
         (base, width, match, low, high),
