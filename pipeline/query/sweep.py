@@ -20,7 +20,6 @@ from monitoring.pipeline.query.sql import Compiled, Span, compile_query
 from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone, View
 from monitoring.pipeline.store.rows import ID_SHIFT, id_floor, timestamp_ns
-from monitoring.pipeline.store.segment import Head
 
 __all__ = ["GREATEST_ID", "LEAST_ID", "Part", "Segments", "Stopped", "Sweep", "clamped", "named", "span_of"]
 
@@ -32,6 +31,25 @@ class Segments(Protocol):
 
     def segments(self, signal: str = ..., start_id: int | None = ..., end_id: int | None = ...) -> list[SegmentRow]:
         """Segments that may hold ids in [start_id, end_id), active ones always."""
+        ...
+
+
+class Reach(Protocol):
+    """How far a segment's ids go: `Head` tells, and of a sealed one `SegmentRow`."""
+
+    @property
+    def min_id(self) -> int | None:
+        """The least id; None where there is none."""
+        ...
+
+    @property
+    def max_id(self) -> int | None:
+        """The greatest id."""
+        ...
+
+    @property
+    def max_spill(self) -> int:
+        """How far an id lies behind its event's time at most, microseconds."""
         ...
 
 
@@ -63,7 +81,7 @@ def named(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def span_of(head: Head, start_ns: int, end_ns: int) -> Span | None:
+def span_of(head: Reach, start_ns: int, end_ns: int) -> Span | None:
     """The ids that events of [start_ns, end_ns) have in a segment; None where it has none."""
     if head.min_id is None or head.max_id is None or start_ns >= end_ns:
         return None
@@ -107,13 +125,18 @@ class Sweep:
         low: list[int] = []
         high: list[int] = []
 
-        def look(segment: SegmentRow, view: View) -> None:
-            span = span_of(view.head, self.start_ns, self.end_ns)
+        def note(reach: Reach) -> None:
+            span = span_of(reach, self.start_ns, self.end_ns)
             if span is not None:
-                low.append(timestamp_ns(span.low, 0) - view.head.max_spill * 1000)
+                low.append(timestamp_ns(span.low, 0) - reach.max_spill * 1000)
                 high.append(timestamp_ns(span.high, 0) + 1000)
 
-        self._run(look, lambda _: False)
+        def known(segment: SegmentRow) -> bool:
+            if segment.sealed:
+                note(segment)
+            return segment.sealed
+
+        self._run(lambda _, view: note(view.head), known)
         return (max(self.start_ns, min(low)), min(self.end_ns, max(high))) if low else None
 
     def _run(self, visit: Callable[[SegmentRow, View], None], known: Callable[[SegmentRow], bool]) -> None:
