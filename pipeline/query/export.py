@@ -33,7 +33,8 @@ def export(ask: Callable[[str | None], Page], form: Format, first: Page) -> Iter
     A page that ran out of time goes on where it stopped: an export ends with its last event. Raises StoreCorrupt at
     its end where a segment could not be read, for half of the evidence must not look like all of it.
     """
-    yield header(form)
+    if header(form):
+        yield header(form)
     page, damaged = first, None
     while True:
         if page.events:

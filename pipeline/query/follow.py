@@ -85,9 +85,10 @@ class Follower:
         """The newest `limit` events since `start`, oldest first; later looks leave out what is there already."""
         before = self._source.complete_through()
         self._note_recent()
-        events = self._source.page(self._query, start, LATEST, order="newest", limit=max(limit, 1), cursor=None).events[
-            :limit
-        ][::-1]
+        events: list[dict[str, Any]] = []
+        if limit:
+            page = self._source.page(self._query, start, LATEST, order="newest", limit=limit, cursor=None)
+            events = page.events[:limit][::-1]
         for event in events:
             self._note(event)
         self._complete = before if before is not None else self._begin
