@@ -29,6 +29,7 @@ from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.searches import Searches
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -92,6 +93,11 @@ class Runtime:
     def promises(self) -> Promises:
         """Idempotency records."""
         return self._once("promises", lambda: Promises(self.control, now_ns=self.now_ns))
+
+    @property
+    def searches(self) -> Searches:
+        """Saved searches."""
+        return self._once("searches", lambda: Searches(self.control, now_ns=self.now_ns))
 
     @property
     def replays(self) -> Replays:

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Lazy] = {
     "ticker": Lazy("monitoring.cli.up", "ticker", _RUN, "Run the ticker alone: it starts what should be running."),
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
+    "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),

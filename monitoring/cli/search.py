@@ -14,6 +14,7 @@ import orjson
 
 from monitoring.cli.charts import bars, facet_tables, pattern_lines, stat_table
 from monitoring.cli.lines import event_lines
+from monitoring.cli.searches import saved_query
 from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
@@ -86,6 +87,7 @@ def _aggregates(context: click.Context, param: click.Parameter, value: str | Non
     type=click.IntRange(0, MAX_NEIGHBOURS),
     help="Around each event so many more, before and after, of its service and host.",
 )
+@click.option("--saved", metavar="NAME", help="A search that was saved (`monitoring searches`), QUERY beside it.")
 @click.option("--histogram", is_flag=True, help="Instead of events: how many, by time and level.")
 @click.option("--facets", metavar="FIELDS", callback=_names, help="Their commonest values, like service,user_id.")
 @click.option("--stats", metavar="LIST", callback=_aggregates, help="Like count,rate,p95(duration_ms).")
@@ -108,6 +110,7 @@ def logs(
     as_json: bool,
     follow: bool,
     context: int | None,
+    saved: str | None,
     histogram: bool,
     facets: tuple[str, ...] | None,
     stats: str | None,
@@ -132,6 +135,8 @@ def logs(
     Words and phrases are looked for anywhere in an event; field:value in one field.
     """
     text = " ".join(query)
+    if saved is not None:
+        text = f"({saved_query(settings.load(), saved) or '*'}) {text}"
     _check(
         query,
         text,
