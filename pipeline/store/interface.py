@@ -11,8 +11,14 @@ from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.query.aggregate import Aggregate
+from monitoring.pipeline.query.context import Context
+from monitoring.pipeline.query.facets import Facets
+from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.patterns import Patterns
 from monitoring.pipeline.query.search import Order, Page
+from monitoring.pipeline.query.statistics import Statistics
 from monitoring.pipeline.store.batch import Batch
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.lease import Holder
@@ -134,6 +140,31 @@ class LogStore(Protocol):
 
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """One event by its public id; None where there is none."""
+        ...
+
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> Context | None:
+        """An event with its neighbours in the same service and host; None where there is no such event."""
+        ...
+
+    def histogram(self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int) -> Histogram:
+        """The events in [start_ns, end_ns) that match, counted by time and level. Raises QuerySyntaxError."""
+        ...
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> Facets:
+        """The commonest values of fields among the events in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
+        ...
+
+    def statistics(
+        self, query: str, start_ns: int, end_ns: int, *, group_by: Sequence[str], wanted: Sequence[Aggregate],
+        buckets: int, limit: int, deadline: Deadline,
+    ) -> Statistics:  # fmt: skip
+        """Aggregates of the events in [start_ns, end_ns) that match, for each group. Raises QuerySyntaxError."""
+        ...
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> Patterns:
+        """Templates of the newest messages in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
         ...
 
     def letters(self, limit: int) -> list[Letter]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import search
+from monitoring.pipeline.query import context, facets, histogram, patterns, search, statistics
+from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
@@ -81,6 +82,40 @@ class SqliteStore:
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """See LogStore."""
         return search.event(self.catalog, self.reader, event_id, deadline=deadline)
+
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> context.Context | None:
+        """See LogStore."""
+        return context.context(self.catalog, self.reader, event_id, before=before, after=after, deadline=deadline)
+
+    def histogram(
+        self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int
+    ) -> histogram.Histogram:
+        """See LogStore."""
+        return histogram.histogram(
+            self.catalog, self.reader, query, start_ns, end_ns, deadline=deadline, buckets=buckets
+        )
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> facets.Facets:
+        """See LogStore."""
+        return facets.facets(
+            self.catalog, self.reader, query, start_ns, end_ns, fields=fields, limit=limit, deadline=deadline
+        )
+
+    def statistics(
+        self, query: str, start_ns: int, end_ns: int, *, group_by: Sequence[str], wanted: Sequence[Aggregate],
+        buckets: int, limit: int, deadline: Deadline,
+    ) -> statistics.Statistics:  # fmt: skip
+        """See LogStore."""
+        return statistics.statistics(
+            self.catalog, self.reader, query, start_ns, end_ns, group_by=group_by, wanted=wanted, buckets=buckets,
+            limit=limit, deadline=deadline,
+        )  # fmt: skip
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> patterns.Patterns:
+        """See LogStore."""
+        return patterns.patterns(self.catalog, self.reader, query, start_ns, end_ns, limit=limit, deadline=deadline)
 
     def letters(self, limit: int) -> list[Letter]:
         """See LogStore."""
