@@ -15,7 +15,6 @@ from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.partition import Limits, Partition, acquire
-from monitoring.pipeline.store.rows import Rows, rows_of
 from monitoring.pipeline.store.segment import Segment, create
 
 __all__ = ["frames_of", "growth", "run"]
@@ -67,10 +66,10 @@ def run(events: int, *, batch_frames: int = 10, seed: int = 1) -> dict[str, floa
 
 
 def _write(segment: Segment, frames: Sequence[Frame]) -> None:
-    rows = Rows()
+    contents = segment.contents
+    rows = contents.empty()
     for frame in frames:
-        payload = decode_payload(frame)
-        rows.extend(rows_of(frame, payload.columns, payload.events, segment.dimensions))
+        rows.extend(contents.understand(frame, decode_payload(frame), 0).rows)
     with segment.transaction():
         segment.insert(rows, [], {}, now_ns=time.time_ns())
 

@@ -13,15 +13,13 @@ from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
+from monitoring.pipeline.store.kinds import contents_of
 
 __all__ = ["run"]
 
 _log = logging.getLogger("monitoring.maintenance")
 _LEFTOVER_SECONDS = 3600.0
 """A half-made segment file this old was left by a process that died; a roll-over takes milliseconds."""
-
-_MERGE_PAGES = 2000
-"""Pages of the index that a step writes: 8 MB, a tenth of a second, between two looks at the stop flag."""
 
 
 def run(chosen: Settings) -> dict[str, int]:
@@ -38,11 +36,11 @@ def run(chosen: Settings) -> dict[str, int]:
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
-    """Merge the index of a sealed segment into one and leave WAL mode; False where it is in use or we must stop."""
+    """Compact a sealed segment and leave WAL mode; False where it is in use or we must stop."""
     connection = apsw.Connection(str(row.path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(1000)
-        if not _merge(connection):
+        if not contents_of(row.signal).compact(connection, stop.requested):
             return False
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with contextlib.suppress(apsw.BusyError, apsw.LockedError):  # a reader has it open: it stays in WAL mode
@@ -54,21 +52,6 @@ def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
         connection.close()
     catalog.note_optimised(row, row.path.stat().st_size)
     return True
-
-
-def _merge(connection: apsw.Connection) -> bool:
-    """Merge the text index, a step at a time; False where a stop was requested first.
-
-    How to go in steps, and that a step with fewer than two changes was the last: sqlite.org/fts5.html, "merge".
-    """
-    pages = -_MERGE_PAGES  # a negative number begins to merge everything into one, the steps behind go on with it
-    while not stop.requested():
-        before = connection.total_changes()
-        connection.execute("INSERT INTO text(text, rank) VALUES('merge', ?)", (pages,))
-        if connection.total_changes() - before < 2:
-            return True
-        pages = _MERGE_PAGES
-    return False
 
 
 def _remove_leftovers(catalog: Catalog) -> None:

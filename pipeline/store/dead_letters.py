@@ -15,7 +15,8 @@ from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.errors import FrameCorrupt, PermanentError
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.store.catalog import Catalog, segment_path
-from monitoring.pipeline.store.segment import DeadLetter, open_readonly
+from monitoring.pipeline.store.letter import DeadLetter
+from monitoring.pipeline.store.segment import open_readonly
 
 __all__ = ["KINDS", "Letter", "count", "find", "letters", "replay"]
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any, Protocol
 
-from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.retention import Doomed
-from monitoring.pipeline.store.rows import Dimensions, Rows
-from monitoring.pipeline.store.segment import DeadLetter
 from monitoring.pipeline.store.suspects import Suspect
 from monitoring.pipeline.store.verify import Report
 
@@ -37,9 +37,8 @@ class Writer(Protocol):
     clean: bool
     """Whether the last holder released the lease, rather than vanished."""
 
-    @property
-    def dimensions(self) -> Dimensions:
-        """Repeated strings and their numbers."""
+    def understand(self, frame: Frame, payload: Payload, now_ns: int) -> Understood:
+        """What a payload comes to in rows, and in dead letters of this time. Commits nothing."""
         ...
 
     def admit(self, entries: Sequence[Entry]) -> Batch:
@@ -69,7 +68,7 @@ class Writer(Protocol):
         """Commit how far a suspected frame was taken apart."""
         ...
 
-    def write_piece(self, frame: Frame, suspect: Suspect, rows: Rows, letters: Sequence[DeadLetter]) -> None:
+    def write_piece(self, frame: Frame, suspect: Suspect, rows: StoredRows, letters: Sequence[DeadLetter]) -> None:
         """Commit a piece of a suspected frame together with what is left of it."""
         ...
 

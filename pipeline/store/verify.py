@@ -19,6 +19,7 @@ import apsw
 
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.store.catalog import Catalog, partition_dir
+from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.segment import Head, open_readonly, read_marks
 
 __all__ = ["PartitionReport", "Report", "verify"]
@@ -103,16 +104,8 @@ def _verify_segment(connection: apsw.Connection, path: Path, findings: list[str]
     head = Head.read(connection)
     broken = [text for (text,) in connection.execute("PRAGMA integrity_check(10)") if text != "ok"]
     findings += [f"{path}: {text}" for text in broken]
-    rows, lowest, highest = connection.execute("SELECT count(*), min(id), max(id) FROM log").get
-    if (rows, lowest, highest) != (head.rows, head.min_id, head.max_id):
-        findings.append(f"{path}: {rows} rows, but its head says {head.rows}, or their first and last ids differ")
-    rolled_up = connection.execute("SELECT ifnull(sum(count), 0) FROM minute").get
-    if rolled_up != rows:
-        findings.append(f"{path}: {rows} rows, but its roll-ups count {rolled_up}")
-    levels = [f'"\ue000l{group}"' for group in range(6)]
-    indexed = connection.execute("SELECT count(*) FROM text WHERE text MATCH ?", (" OR ".join(levels),)).get
-    if indexed != rows:
-        findings.append(f"{path}: {rows} rows, but its text index knows {indexed}")
+    kind = contents_of(head.signal)
+    findings += [f"{path}: {text}" for text in kind.disagreements(connection, head.rows, (head.min_id, head.max_id))]
     letters = connection.execute("SELECT count(*) FROM dead_letter").get
     if letters != head.letters:
         findings.append(f"{path}: {letters} dead letters, but its head says {head.letters}")
