@@ -17,7 +17,7 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.partition import Limits, Partition, acquire
 from monitoring.pipeline.store.segment import Segment, create
 
-__all__ = ["frames_of", "growth", "run"]
+__all__ = ["entry_of", "frames_of", "growth", "run"]
 
 LANE = f"{1:032x}"
 
@@ -94,7 +94,7 @@ def _million(partition: Partition, number: int, seed: int) -> dict[str, float]:
     cpu = wall = 0.0
     for part in range(10):
         events = list(make(100_000, seed=seed + number * 10 + part))
-        entries = [_entry(frame) for frame in frames_of(events, lane=f"{number * 10 + part + 1:032x}")]
+        entries = [entry_of(frame) for frame in frames_of(events, lane=f"{number * 10 + part + 1:032x}")]
         del events
         began, began_wall = time.process_time(), time.perf_counter()
         for first in range(0, len(entries), 10):
@@ -105,7 +105,8 @@ def _million(partition: Partition, number: int, seed: int) -> dict[str, float]:
     return {"million": number + 1, "cpu_us_per_event": cpu, "events_per_second": 1e6 / wall}
 
 
-def _entry(frame: Frame) -> Entry:
+def entry_of(frame: Frame) -> Entry:
+    """The frame as it is read from a stream."""
     fields = frame.fields().items()
     return Entry(
         f"{frame.seq}-0",

@@ -10,6 +10,7 @@ import apsw
 
 from monitoring.consumers import stop
 from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
@@ -31,7 +32,7 @@ def run(chosen: Settings) -> dict[str, int]:
         freed = retention.apply(catalog, going)
         retention.sweep(catalog)
         _remove_leftovers(catalog)
-        left = [row for row in catalog.segments("logs") if row.sealed and not row.optimised]
+        left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
         return {"deleted": len(going), "freed_bytes": freed, "optimised": sum(_optimise(catalog, row) for row in left)}
 
 
@@ -55,8 +56,9 @@ def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
 
 
 def _remove_leftovers(catalog: Catalog) -> None:
-    for partition in catalog.partitions("logs"):
-        for path in partition_dir(catalog.data, "logs", partition).glob("*.tmp"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                    path.unlink()
+    for signal in SIGNALS:
+        for partition in catalog.partitions(signal):
+            for path in partition_dir(catalog.data, signal, partition).glob("*.tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                        path.unlink()

@@ -24,6 +24,7 @@ import orjson
 from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.store.catalog import Catalog, segment_path
 from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.lease import peek
@@ -32,7 +33,6 @@ from monitoring.pipeline.store.segment import Head, open_readonly
 
 __all__ = ["Books", "LaneBooks", "Producer", "gather", "producers", "read_books"]
 
-SIGNALS = ("logs",)
 VANISHED_SECONDS = 60.0
 """A producer reports every ten seconds; one silent for a minute has vanished, or cannot reach the bus."""
 MOST_PRODUCERS = 200

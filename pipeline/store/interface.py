@@ -1,4 +1,5 @@
-"""What a log store must do. Every backend passes the contract tests of `tests/pipeline/store/contract.py`.
+"""What a store must do. Every backend passes the contract tests of `tests/pipeline/store/`: `contract.py` for logs,
+`metric_contract.py` for metrics.
 
 The writing half is for drains: one `Writer` a partition at a time, exactly once. The reading half is for
 queries: any number of processes, while writing goes on.
@@ -16,14 +17,17 @@ from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.store.batch import Batch
 from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.dead_letters import Letter
+from monitoring.pipeline.store.deltas import Family
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
+from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_points import Points, Series
 from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.suspects import Suspect
 from monitoring.pipeline.store.verify import Report
 
-__all__ = ["LogStore", "Writer"]
+__all__ = ["LogStore", "MetricStore", "Store", "Writer"]
 
 
 class Writer(Protocol):
@@ -33,6 +37,7 @@ class Writer(Protocol):
     there is no space; nothing is changed then. Not for several threads.
     """
 
+    signal: str
     number: int
     clean: bool
     """Whether the last holder released the lease, rather than vanished."""
@@ -105,8 +110,8 @@ class Writer(Protocol):
         ...
 
 
-class LogStore(Protocol):
-    """All partitions of the logs."""
+class Store(Protocol):
+    """All partitions of one signal, as far as a drain needs them."""
 
     def partitions(self) -> list[int]:
         """Numbers of the partitions."""
@@ -115,6 +120,14 @@ class LogStore(Protocol):
     def acquire(self, partition: int, me: Holder) -> Writer | None:
         """Take the lease of a partition; None where a live process holds it. Raises LeaseBlocked."""
         ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...
+
+
+class LogStore(Store, Protocol):
+    """All partitions of the logs."""
 
     def attend(self, me: Holder) -> int:
         """Say that this drain lives; how many drains do."""
@@ -151,6 +164,25 @@ class LogStore(Protocol):
         """Is every file whole and every event accounted for?"""
         ...
 
-    def close(self) -> None:
-        """Close all files."""
+
+class MetricStore(Store, Protocol):
+    """All partitions of the metrics. Names are base names, without `_total`, `_bucket`, `_sum` or `_count`."""
+
+    def families(self) -> dict[Family, int]:
+        """All families, each with how many deltas went to its `__other__` series."""
+        ...
+
+    def series(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> set[Series]:
+        """Series of this name (None: of any) that match, in segments that reach into [start_ns, end_ns).
+
+        Raises PermanentError for a regular expression that cannot be.
+        """
+        ...
+
+    def points(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> dict[Series, Points]:
+        """What these series have in each window of 10 s that begins in [start_ns, end_ns), where they have anything.
+
+        Counters and histograms: what they gained, 0 included where a producer said so. Gauges: the values of the lanes
+        that are alive, combined as `across` says.
+        """
         ...

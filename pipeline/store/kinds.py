@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.store.contents import Contents
 from monitoring.pipeline.store.log_segment import LogContents
+from monitoring.pipeline.store.metric_segment import MetricContents
 
 __all__ = ["CONTENTS", "contents_of"]
 
-CONTENTS: Mapping[str, type[Contents]] = {"logs": LogContents}
+CONTENTS: Mapping[str, type[Contents]] = {"logs": LogContents, "metrics": MetricContents}
 
 
 def contents_of(signal: str) -> type[Contents]:

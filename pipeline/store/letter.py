@@ -9,10 +9,11 @@ __all__ = ["DeadLetter"]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What could not be stored as an event, and why.
+    """What could not be stored, and why.
 
-    kind: "input" (a reader rejected it), "frame" (undecodable), "conflict" (another frame stands under its seq),
-    "stale" (its mark may have expired), "poison" (it killed the drain).
+    kind: "input" (a reader rejected it), "delta" (a metric's that makes no sense), "frame" (undecodable), "conflict"
+    (another frame stands under its seq), "corrupt" (changed on the way), "stale" (its mark may have expired), "poison"
+    (it killed the drain).
     """
 
     created: int

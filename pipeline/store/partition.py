@@ -23,6 +23,7 @@ from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import StoreFull
+from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import lease, rollover, suspects
 from monitoring.pipeline.store.batch import Batch, Memory, admit
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
@@ -34,7 +35,7 @@ from monitoring.pipeline.store.segment import Segment, create
 from monitoring.pipeline.store.space import space_needed
 from monitoring.pipeline.store.suspects import Suspect
 
-__all__ = ["Limits", "Partition", "acquire", "active_number"]
+__all__ = ["Limits", "Partition", "acquire", "active_number", "limits_of"]
 
 _log = logging.getLogger("monitoring.store")
 
@@ -47,6 +48,16 @@ class Limits:
     segment_bytes: int
     segment_age_seconds: float
     disk_reserve_bytes: int
+
+
+def limits_of(chosen: Settings) -> Limits:
+    """The limits of these settings."""
+    return Limits(
+        segment_events=chosen.whole("segment_events"),
+        segment_bytes=chosen.whole("segment_bytes"),
+        segment_age_seconds=chosen.number("segment_age"),
+        disk_reserve_bytes=chosen.whole("disk_reserve"),
+    )
 
 
 def active_number(data: Path, signal: str, partition: int) -> int:
