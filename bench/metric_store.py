@@ -25,6 +25,7 @@ from monitoring.pipeline.events.delta import Delta, family_text
 from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metrics import SqliteMetricStore
 from monitoring.pipeline.store.partition import Limits
 
@@ -83,6 +84,8 @@ def _written(store: SqliteMetricStore, data: Path, series: int, hours: float) ->
         cpu += time.process_time() - began
         deltas += sum(frame.count for frame in frames)
     wrote = _blocks_written() - wrote
+    if partition.segment.head().rows != deltas:
+        raise RuntimeError("not all deltas were stored")
     partition.roll_over()
     partition.release()
     size = (data / "metrics" / "p0" / "000001.db").stat().st_size
@@ -99,11 +102,15 @@ def _blocks_written() -> int:
 
 
 def _read(store: SqliteMetricStore) -> dict[str, float]:
-    began = time.perf_counter()
-    points = store.points("requests", [], 0, 1 << 62)
-    seconds = time.perf_counter() - began
-    number = sum(map(len, points.values()))
-    return {"read_series": float(len(points)), "read_points": float(number), "read_us_a_point": seconds / number * 1e6}
+    found = {}
+    one = [Matcher("route", "=", "/api/v1/things/7"), Matcher("status", "=", "200")]
+    for name, matchers in (("all", []), ("one", one)):
+        began = time.perf_counter()
+        points = store.points("requests", matchers, 0, 1 << 62)
+        seconds = time.perf_counter() - began
+        number = sum(map(len, points.values()))
+        found |= {f"{name}_points": float(number), f"{name}_ms": seconds * 1e3}
+    return found
 
 
 def _rounds(series: int, rounds: int) -> Iterator[list[Frame]]:
@@ -115,7 +122,7 @@ def _rounds(series: int, rounds: int) -> Iterator[list[Frame]]:
         orjson.dumps({"method": "GET", "route": f"/api/v1/things/{number // 5}", "status": str(200 + number % 5)})
         for number in range(series)
     ]
-    start, sent = 1_790_000_000 * _SECOND, 0
+    start, sent = time.time_ns() // (10 * _SECOND) * 10 * _SECOND - rounds * 10 * _SECOND, 0
     for turn in range(rounds):
         at = start + turn * 10 * _SECOND + 3_000_000
         rows = [
