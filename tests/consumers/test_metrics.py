@@ -14,13 +14,15 @@ from dataclasses import replace
 
 import pytest
 
-from monitoring.consumers import stop
+from monitoring.consumers import maintenance, stop
 from monitoring.consumers.drain import Drain
+from monitoring.consumers.ticker import Ticker
 from monitoring.pipeline import failpoint, settings
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.status import gather
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.metrics import open_metrics
 from monitoring.pipeline.store.partition import Partition
 from monitoring.pipeline.store.verify import verify
 from monitoring.producers.registry import Registry
@@ -245,3 +247,29 @@ def test_totals_are_what_the_producers_journalled_though_the_drain_is_killed_at_
     assert len(bench.catalog.segments("metrics")) > 1
     assert verify(bench.catalog).findings == []
     bench.close()
+
+
+def test_sealed_segments_are_compacted_and_deleted_by_the_retention_of_metrics(bench):
+    lane = Sender(created=NOW)
+    for number in range(2):
+        now = NOW // (10 * SECOND) * 10 * SECOND
+        bench.publish(frame(lane, [delta(number + 1, at=now)]))
+        bench.drain()
+        writer = open_metrics(bench.settings).acquire(0, Holder.this_process())
+        assert writer is not None
+        writer.roll_over()
+        writer.release()
+    run = maintenance.run
+    assert run(bench.settings) == {"deleted": 0, "freed_bytes": 0, "optimised": 2}
+    assert run(bench.settings.replace(retention_age=1.0))["deleted"] == 0, "that is the age of logs"
+    assert run(bench.settings.replace(metrics_retention_age=1e-6))["deleted"] == 2
+    assert totals(bench.data) == {}
+    (report,) = [part for part in verify(bench.catalog).partitions if part.signal == "metrics"]
+    assert (report.retired_rows, report.committed) == (2, 2) and verify(bench.catalog).findings == []
+
+
+def test_publishers_learn_of_the_partition_from_the_ticker(bench):
+    bench.streams.client.flushall()
+    with contextlib.closing(Ticker(bench.settings, bench.streams.client)) as ticker:
+        ticker.tick(0)
+    assert bench.transport.partitions("metrics") == 1

@@ -214,3 +214,27 @@ def test_any_sequence_of_deltas_replays_deaths_and_roll_overs_gives_exact_totals
         assert math.isclose(found.pop("seconds", 0), books.expected.pop("seconds", 0), rel_tol=1e-12)
         assert found == books.expected
         assert verify(catalog).findings == []
+
+
+def test_a_data_directory_from_before_there_were_metrics_gets_a_partition_of_them(catalog):
+    path = catalog.data / CATALOG_FILE
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute("DELETE FROM partition WHERE signal = 'metrics'")
+    with contextlib.closing(Catalog.create_or_open(path, partitions=5)) as upgraded:
+        assert (upgraded.partitions("logs"), upgraded.partitions("metrics")) == ([0], [0])
+
+
+def test_a_lost_catalog_finds_the_segments_of_metrics_again(catalog):
+    write(catalog, frame(Sender(), [delta(3)]))
+    partition = take(catalog)
+    partition.roll_over()
+    partition.release()
+    catalog.close()
+    for path in catalog.data.glob("catalog.db*"):
+        path.unlink()
+    with contextlib.closing(Catalog.create_or_open(catalog.data / CATALOG_FILE, partitions=1)) as found:
+        assert [(row.number, row.sealed, row.rows) for row in found.segments("metrics")] == [
+            (1, True, 1),
+            (2, False, 0),
+        ]
+        assert found.segments("logs") == [] and verify(found).findings == []
