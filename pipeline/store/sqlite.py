@@ -15,7 +15,7 @@ from monitoring.pipeline.store import dead_letters, retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.lease import Holder
-from monitoring.pipeline.store.partition import Limits, Partition, acquire
+from monitoring.pipeline.store.partition import Limits, Partition, acquire, limits_of
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.verify import Report, verify
@@ -25,13 +25,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 def open_store(chosen: Settings, *, reader: Reader | None = None) -> SqliteStore:
     """The log store of these settings. Raises StoreCorrupt where the data directory has none."""
-    limits = Limits(
-        segment_events=chosen.whole("segment_events"),
-        segment_bytes=chosen.whole("segment_bytes"),
-        segment_age_seconds=chosen.number("segment_age"),
-        disk_reserve_bytes=chosen.whole("disk_reserve"),
-    )
-    return SqliteStore(chosen.data, limits, reader=reader)
+    return SqliteStore(chosen.data, limits_of(chosen), reader=reader)
 
 
 class SqliteStore:
