@@ -5,7 +5,20 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
-from monitoring.api import frames, health, ingest, keys, letters, logs, maintenance, start
+from monitoring.api import (
+    analytics,
+    export,
+    frames,
+    health,
+    ingest,
+    keys,
+    letters,
+    logs,
+    maintenance,
+    searches,
+    start,
+    tail,
+)
 from monitoring.api.routes import Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
@@ -22,7 +35,23 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/status", "viewer", health.status),
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
+    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
+    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
+    Route(
+        "GET",
+        "/api/v1/logs/stats",
+        "viewer",
+        analytics.stats,
+        ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
+    ),
+    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, ("query", "start", "end", "limit")),
+    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, ("query", "limit")),
+    Route("GET", "/api/v1/logs/export", "viewer", export.logs, ("query", "start", "end", "format", "order")),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
+    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
+    Route("GET", "/api/v1/searches", "viewer", searches.listing),
+    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save),
+    Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
     Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane")),
     Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane")),

@@ -22,6 +22,7 @@ from monitoring.pipeline.errors import (
     RetryableError,
     StoreFull,
 )
+from monitoring.pipeline.query.gate import TooBusy
 
 __all__ = ["TITLES", "Problem", "problem_of", "respond"]
 
@@ -118,17 +119,23 @@ def problem_of(error: Exception, request_id: str) -> Problem:
         case BusRefused():
             _log.error("request %s: %s", request_id, error)
             return _later("the bus is not ready for use", "the server's log tells why")
-        case BusUnavailable():
-            return _later("the bus does not answer", "try again; /readyz tells more")
         case RetryableError():
-            _log.warning("request %s: %s", request_id, error)
-            return _later("the server is busy", "try again")
+            return _retryable(error, request_id)
         case ClientDisconnected():
             return Problem(400, "the body ended before its announced length", field="body")
         case HTTPException(code=int(code)):
             return Problem(code, error.description or "", fix=_method_fix(error))
     _log.error("request %s failed", request_id, exc_info=error)
     return Problem(500, "an error was logged under this request id", fix="report it with the server's log")
+
+
+def _retryable(error: RetryableError, request_id: str) -> Problem:
+    if isinstance(error, BusUnavailable):
+        return _later("the bus does not answer", "try again; /readyz tells more")
+    if isinstance(error, TooBusy):
+        return _later(str(error), "try again, or ask for less")
+    _log.warning("request %s: %s", request_id, error)
+    return _later("the server is busy", "try again")
 
 
 def _later(detail: str, fix: str) -> Problem:

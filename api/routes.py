@@ -157,10 +157,10 @@ def _params(route: Route) -> dict[str, str]:
     return found
 
 
-def whole_number(text: str | None, *, field: str, default: int, most: int) -> int:
-    """A count from 1 to `most` out of a query parameter. Raises Problem."""
+def whole_number(text: str | None, *, field: str, default: int, most: int, least: int = 1) -> int:
+    """A count from `least` to `most` out of a query parameter. Raises Problem."""
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
-        raise Problem(400, "not a usable number", field=field, fix=f"a whole number from 1 to {most}")
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
+        raise Problem(400, "not a usable number", field=field, fix=f"a whole number from {least} to {most}")
     return int(text)

@@ -22,11 +22,14 @@ from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
+from monitoring.pipeline.query.gate import Gate
+from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.searches import Searches
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -46,6 +49,8 @@ class Runtime:
     def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
         self.settings = settings
         self.now_ns = now_ns
+        self.stopping: Callable[[], bool] = lambda: False
+        """Whether this process is about to end: what is streamed ends then."""
         self._inherited: list[object] = []
         self._forget()
         _after_fork(self)
@@ -90,6 +95,11 @@ class Runtime:
         return self._once("promises", lambda: Promises(self.control, now_ns=self.now_ns))
 
     @property
+    def searches(self) -> Searches:
+        """Saved searches."""
+        return self._once("searches", lambda: Searches(self.control, now_ns=self.now_ns))
+
+    @property
     def replays(self) -> Replays:
         """Dead letters that were sent again."""
         return self._once("replays", lambda: Replays(self.control, now_ns=self.now_ns))
@@ -127,6 +137,16 @@ class Runtime:
         """Where frames are fsynced before they are answered for."""
         directory = self.settings.path("spool_dir") or self.settings.data / "spool"
         return self._once("spool", lambda: Spool(directory, max_bytes=self.settings.whole("spool_bytes")))
+
+    @property
+    def gate(self) -> Gate:
+        """Where queries wait their turn."""
+        return self._once("gate", lambda: Gate(QUERIES_AT_ONCE, QUERIES_WAITING, WAIT_SECONDS))
+
+    @property
+    def streams_gate(self) -> Gate:
+        """Answers that are sent for as long as somebody reads them; none waits for another to end."""
+        return self._once("streams_gate", lambda: Gate(STREAMS_AT_ONCE, 0, 0))
 
     @property
     def reader(self) -> Reader:

@@ -15,10 +15,9 @@ from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.partition import Limits, Partition, acquire
-from monitoring.pipeline.store.rows import Rows, rows_of
 from monitoring.pipeline.store.segment import Segment, create
 
-__all__ = ["frames_of", "growth", "run"]
+__all__ = ["entry_of", "frames_of", "growth", "run"]
 
 LANE = f"{1:032x}"
 
@@ -67,10 +66,10 @@ def run(events: int, *, batch_frames: int = 10, seed: int = 1) -> dict[str, floa
 
 
 def _write(segment: Segment, frames: Sequence[Frame]) -> None:
-    rows = Rows()
+    contents = segment.contents
+    rows = contents.empty()
     for frame in frames:
-        payload = decode_payload(frame)
-        rows.extend(rows_of(frame, payload.columns, payload.events, segment.dimensions))
+        rows.extend(contents.understand(frame, decode_payload(frame), 0).rows)
     with segment.transaction():
         segment.insert(rows, [], {}, now_ns=time.time_ns())
 
@@ -95,7 +94,7 @@ def _million(partition: Partition, number: int, seed: int) -> dict[str, float]:
     cpu = wall = 0.0
     for part in range(10):
         events = list(make(100_000, seed=seed + number * 10 + part))
-        entries = [_entry(frame) for frame in frames_of(events, lane=f"{number * 10 + part + 1:032x}")]
+        entries = [entry_of(frame) for frame in frames_of(events, lane=f"{number * 10 + part + 1:032x}")]
         del events
         began, began_wall = time.process_time(), time.perf_counter()
         for first in range(0, len(entries), 10):
@@ -106,7 +105,8 @@ def _million(partition: Partition, number: int, seed: int) -> dict[str, float]:
     return {"million": number + 1, "cpu_us_per_event": cpu, "events_per_second": 1e6 / wall}
 
 
-def _entry(frame: Frame) -> Entry:
+def entry_of(frame: Frame) -> Entry:
+    """The frame as it is read from a stream."""
     fields = frame.fields().items()
     return Entry(
         f"{frame.seq}-0",

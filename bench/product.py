@@ -55,9 +55,9 @@ class Product:
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[Product]:
-    """Start the product with these settings, and stop it behind the block."""
-    data = Path(tempfile.mkdtemp(prefix="bench-"))
+def running(*, over: Path | None = None, **environment: str) -> Iterator[Product]:
+    """Start the product with these settings, and stop it behind the block; `over` a directory, which is kept."""
+    data = over or Path(tempfile.mkdtemp(prefix="bench-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -77,7 +77,8 @@ def running(**environment: str) -> Iterator[Product]:
         except subprocess.TimeoutExpired:
             process.kill()
         log.close()
-        shutil.rmtree(data, ignore_errors=True)
+        if over is None:
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -4,11 +4,14 @@
 
 read    entries of the streams, from the start: what is committed is deleted, so the start is what is left
 admit   marks sort out what is new, seen before, in conflict or broken
-write   one transaction: rows, index, roll-ups, dead letters, marks
+write   one transaction: rows, what is derived of them, dead letters, marks
 settle  delete exactly these entries, publish the lanes' watermarks
 
 Dying between any two steps loses and doubles nothing: what is not committed is read again, what is committed
 but not deleted is recognised by its mark.
+
+Each signal has streams of its own, and a drain has its fair share of each. Metrics come first in every round, and a
+round writes at most one read of each partition, so a flood of logs delays an alert by that much and no more.
 """
 
 from __future__ import annotations
@@ -26,15 +29,16 @@ from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
 from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreCorrupt, StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.batch import Batch
-from monitoring.pipeline.store.interface import LogStore, Writer
+from monitoring.pipeline.store.interface import LogStore, Store, Writer
 from monitoring.pipeline.store.lease import RENEW_SECONDS, Holder, LeaseBlocked
+from monitoring.pipeline.store.metrics import open_metrics
 from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["Drain", "run"]
 
 _log = logging.getLogger("monitoring.drain")
 
-SIGNAL = "logs"
+METRICS = "metrics"
 BALANCE_SECONDS = 1.0
 """How often a drain says that it lives and compares what it holds with its fair share."""
 REWIND_SECONDS = 10.0
@@ -43,6 +47,7 @@ LINGER_SECONDS = 0.1
 """Least time between two small commits: many producers with a few events each would else cost an fsync apiece."""
 BLOCK_MS = 1000
 """Longest wait for an entry: as long as a drain may take to notice that it should stop."""
+_MOST_ENTRIES = 1000
 READ_BYTES = 16 << 20
 """Most bytes to read at a time, by the average entry so far."""
 ASIDE_SECONDS = 30.0
@@ -93,17 +98,19 @@ class Held:
 
 
 class Drain:
-    """Holds its fair share of the log partitions and drains them. Not shared between threads or forks."""
+    """Holds its fair share of each signal's partitions and drains them. Not shared between threads or forks."""
 
     def __init__(self, chosen: Settings, *, me: Holder | None = None) -> None:
         self.streams = Streams(connect(chosen.text("bus_url")))
         self._store: LogStore = open_store(chosen)
+        self._stores: dict[str, Store] = {METRICS: open_metrics(chosen), "logs": self._store}
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
         self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
         self._batch_events = chosen.whole("batch_events")
         self._held: dict[str, Held] = {}
         self._count = 16
+        self._metrics_count = _MOST_ENTRIES
         self._balanced_at = float("-inf")
         self._useful_at = time.monotonic()
         self._aside: dict[str, float] = {}
@@ -112,8 +119,8 @@ class Drain:
 
     @property
     def holding(self) -> list[int]:
-        """Numbers of the partitions in hand."""
-        return [held.partition.number for held in self._held.values()]
+        """Numbers of the log partitions in hand."""
+        return [held.partition.number for held in self._held.values() if held.partition.signal == "logs"]
 
     def run(self, slice_seconds: float | None = None) -> bool:
         """Drain until the slice is over or a stop is requested; False where there was nothing to hold."""
@@ -153,16 +160,18 @@ class Drain:
                 leave()
             except (Fenced, StoreCorrupt, StoreFull) as error:
                 _log.warning("%s", error)  # the lease ends by itself
-        self._held.clear()
-        self._store.close()
-        self.streams.client.close()
+        self._end()
 
     def abandon(self) -> None:
         """Let go of everything as if this process had died: no lease is released."""
         for held in self._held.values():
             held.partition.abandon()
+        self._end()
+
+    def _end(self) -> None:
         self._held.clear()
-        self._store.close()
+        for store in self._stores.values():
+            store.close()
         self.streams.client.close()
 
     # ------------------------------------------------------------------ which partitions
@@ -173,20 +182,27 @@ class Drain:
             return
         self._balanced_at = now
         drains = self._store.attend(self._me)
-        numbers = self._store.partitions()
-        fair = math.ceil(len(numbers) / max(1, drains))
-        while len(self._held) > fair:
-            _, held = self._held.popitem()
-            held.partition.release()
-            _log.info("released partition %d: %d drains share %d", held.partition.number, drains, len(numbers))
-        for number in numbers:
-            key = stream_key(SIGNAL, number)
-            if len(self._held) < fair and key not in self._held and now >= self._aside.get(key, 0.0):
-                self._acquire(key, number)
+        for signal, store in self._stores.items():
+            self._share(signal, store.partitions(), drains, now)
 
-    def _acquire(self, key: str, number: int) -> None:
+    def _share(self, signal: str, numbers: list[int], drains: int, now: float) -> None:
+        """Let go of what is beyond the fair share of these partitions, or take what is missing of it."""
+        fair = math.ceil(len(numbers) / max(1, drains))
+        mine = [key for key, held in self._held.items() if held.partition.signal == signal]
+        for key in mine[fair:][::-1]:
+            held = self._held.pop(key)
+            held.partition.release()
+            _log.info("released %s: %d drains share %d", key, drains, len(numbers))
+        missing = fair - len(mine)
+        for number in numbers:
+            key = stream_key(signal, number)
+            if missing > 0 and key not in self._held and now >= self._aside.get(key, 0.0):
+                self._acquire(key, signal, number)
+                missing -= key in self._held
+
+    def _acquire(self, key: str, signal: str, number: int) -> None:
         try:
-            partition = self._store.acquire(number, self._me)
+            partition = self._stores[signal].acquire(number, self._me)
         except (LeaseBlocked, StoreFull) as error:  # perhaps of this partition alone
             self._say_trouble(error)
             return
@@ -195,6 +211,7 @@ class Drain:
             return
         if partition is not None:
             self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
+            self._held = dict(sorted(self._held.items(), key=lambda pair: pair[1].partition.signal != METRICS))
             level = logging.DEBUG if partition.clean else logging.INFO  # each slice takes its partitions anew
             facts = " ".join(f"{name} {value}" for name, value in partition.facts().items())
             _log.log(level, "holding %s%s", facts, "" if partition.clean else ", its last holder vanished")
@@ -212,7 +229,8 @@ class Drain:
     def _cycle(self) -> None:
         """One read over all partitions in hand, and a batch for each that has something."""
         cursors = {key: held.cursor for key, held in self._held.items()}
-        found = self.streams.read(cursors, count=self._count, block_ms=BLOCK_MS)
+        count = min(self._count, self._metrics_count)
+        found = self.streams.read(cursors, count=count, block_ms=BLOCK_MS)
         failed: StoreFull | None = None
         for key, held in list(self._held.items()):
             try:
@@ -225,8 +243,8 @@ class Drain:
                 self._set_aside(key, error)
         if failed is not None:
             raise failed
-        if found:
-            self._linger(found)
+        if found and all(len(entries) < count for entries in found.values()):
+            stop.wait(LINGER_SECONDS)
 
     def _tend(self, held: Held, entries: list[Entry]) -> None:
         if not entries:
@@ -256,13 +274,13 @@ class Drain:
         held.committed_at = time.monotonic()
         self._settle(held, batch)
         self._look_ahead(held, entries, batch)
-        self._account(entries, batch)
+        self._account(partition.signal, entries, batch)
         partition.roll_over_if_due()
 
     def _settle(self, held: Held, batch: Batch) -> None:
         held.unpublished.update(batch.lows)
         failpoint.hit("drain.settle")
-        self.streams.settle(SIGNAL, held.partition.number, batch.settled, held.unpublished)
+        self.streams.settle(held.partition.signal, held.partition.number, batch.settled, held.unpublished)
         held.unpublished.clear()
 
     def _look_ahead(self, held: Held, entries: list[Entry], batch: Batch) -> None:
@@ -285,7 +303,7 @@ class Drain:
         if held.unpublished:
             self._settle(held, Batch())
 
-    def _account(self, entries: list[Entry], batch: Batch) -> None:
+    def _account(self, signal: str, entries: list[Entry], batch: Batch) -> None:
         """Count what was done, and aim the next read at one full commit."""
         done = self.done
         done["frames"] += batch.frames
@@ -295,11 +313,11 @@ class Drain:
         if batch.frames:
             events = max(1.0, (len(batch.rows) + len(batch.letters)) / batch.frames)
             size = max(1.0, sum(len(entry.fields.get(b"payload", b"")) for entry in entries) / len(entries))
-            self._count = int(max(1, min(1000, self._batch_events / events, READ_BYTES / size)))
-
-    def _linger(self, found: dict[str, list[Entry]]) -> None:
-        if all(len(entries) < self._count for entries in found.values()):
-            stop.wait(LINGER_SECONDS)
+            most = min(_MOST_ENTRIES, READ_BYTES / size)
+            if signal == METRICS:  # by bytes alone: few large frames of metrics must not make the commits of logs small
+                self._metrics_count = int(max(1, most))
+            else:
+                self._count = int(max(1, min(most, self._batch_events / events)))
 
     # ------------------------------------------------------------------ troubles, each said once
 

@@ -10,18 +10,17 @@ import apsw
 
 from monitoring.consumers import stop
 from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
+from monitoring.pipeline.store.kinds import contents_of
 
 __all__ = ["run"]
 
 _log = logging.getLogger("monitoring.maintenance")
 _LEFTOVER_SECONDS = 3600.0
 """A half-made segment file this old was left by a process that died; a roll-over takes milliseconds."""
-
-_MERGE_PAGES = 2000
-"""Pages of the index that a step writes: 8 MB, a tenth of a second, between two looks at the stop flag."""
 
 
 def run(chosen: Settings) -> dict[str, int]:
@@ -33,16 +32,16 @@ def run(chosen: Settings) -> dict[str, int]:
         freed = retention.apply(catalog, going)
         retention.sweep(catalog)
         _remove_leftovers(catalog)
-        left = [row for row in catalog.segments("logs") if row.sealed and not row.optimised]
+        left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
         return {"deleted": len(going), "freed_bytes": freed, "optimised": sum(_optimise(catalog, row) for row in left)}
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
-    """Merge the index of a sealed segment into one and leave WAL mode; False where it is in use or we must stop."""
+    """Compact a sealed segment and leave WAL mode; False where it is in use or we must stop."""
     connection = apsw.Connection(str(row.path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(1000)
-        if not _merge(connection):
+        if not contents_of(row.signal).compact(connection, stop.requested):
             return False
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with contextlib.suppress(apsw.BusyError, apsw.LockedError):  # a reader has it open: it stays in WAL mode
@@ -56,24 +55,10 @@ def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
     return True
 
 
-def _merge(connection: apsw.Connection) -> bool:
-    """Merge the text index, a step at a time; False where a stop was requested first.
-
-    How to go in steps, and that a step with fewer than two changes was the last: sqlite.org/fts5.html, "merge".
-    """
-    pages = -_MERGE_PAGES  # a negative number begins to merge everything into one, the steps behind go on with it
-    while not stop.requested():
-        before = connection.total_changes()
-        connection.execute("INSERT INTO text(text, rank) VALUES('merge', ?)", (pages,))
-        if connection.total_changes() - before < 2:
-            return True
-        pages = _MERGE_PAGES
-    return False
-
-
 def _remove_leftovers(catalog: Catalog) -> None:
-    for partition in catalog.partitions("logs"):
-        for path in partition_dir(catalog.data, "logs", partition).glob("*.tmp"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                    path.unlink()
+    for signal in SIGNALS:
+        for partition in catalog.partitions(signal):
+            for path in partition_dir(catalog.data, signal, partition).glob("*.tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                        path.unlink()

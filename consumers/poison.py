@@ -8,18 +8,16 @@ committed at once, each together with what is still to do, so that this too lose
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from monitoring.pipeline.bus.frame import Frame, decode_payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.errors import FrameCorrupt
-from monitoring.pipeline.events.event import COLUMNS
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.contents import StoredRows
 from monitoring.pipeline.store.interface import Writer
-from monitoring.pipeline.store.rows import Rows, rows_of
-from monitoring.pipeline.store.segment import DeadLetter
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.suspects import Suspect
 
 __all__ = ["ATTEMPTS", "GIVE_UP", "before_suspects", "write_alone"]
@@ -84,13 +82,13 @@ def _write_in_pieces(writer: Writer, frame: Frame, suspect: Suspect) -> None:
         letter = _letter(frame, 0, "killed the drain again and again", frame.to_record())
         writer.finish(frame, suspect, [letter])
         return
-    rows, events, letters = _decoded(writer, frame)
+    rows, letters, raws = _decoded(writer, frame)
     if suspect.trying is not None:  # the last holder died on it
         first, end = suspect.trying
         suspect.trying = None
         if end - first == 1:
-            raw = orjson.dumps(events[first]) if first < len(events) else letters[first - len(events)].raw
-            writer.write_piece(frame, suspect, Rows(), [_letter(frame, first, "this event killed the drain", raw)])
+            raw = raws[first] if first < len(rows) else letters[first - len(rows)].raw
+            writer.write_piece(frame, suspect, rows[:0], [_letter(frame, first, "this event killed the drain", raw)])
         else:
             middle = (first + end) // 2
             suspect.pending += [[middle, end], [first, middle]]
@@ -104,18 +102,17 @@ def _write_in_pieces(writer: Writer, frame: Frame, suspect: Suspect) -> None:
     writer.finish(frame, suspect, [])
 
 
-def _decoded(writer: Writer, frame: Frame) -> tuple[Rows, list[dict[str, Any]], list[DeadLetter]]:
+def _decoded(writer: Writer, frame: Frame) -> tuple[StoredRows, list[DeadLetter], list[bytes]]:
+    """The frame's rows and letters, and the text of each row."""
     payload = decode_payload(frame)
-    rows = rows_of(frame, payload.columns, payload.events, writer.dimensions)
+    rows, letters, kept = writer.understand(frame, payload, frame.created)
     spread = [column if type(column) is list else [column] * payload.events for column in payload.columns]
-    events = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*spread, strict=True)]
-    letters = [
-        DeadLetter(
-            frame.created, "input", frame.lane, frame.seq, ordinal, item.reason, item.raw, item.source, item.line
-        )
-        for ordinal, item in enumerate(payload.rejected)
-    ]
-    return rows, events, letters
+    names = SIGNALS[frame.signal].columns
+    return (
+        rows,
+        letters,
+        [orjson.dumps(dict(zip(names, (column[place] for column in spread), strict=True))) for place in kept],
+    )
 
 
 def _letter(frame: Frame, ordinal: int, reason: str, raw: bytes) -> DeadLetter:

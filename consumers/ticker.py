@@ -21,6 +21,7 @@ from monitoring.consumers import stop
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.streams import META_KEY, Streams, connect, exchange
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 
@@ -36,7 +37,6 @@ SWEEP_SECONDS = 60.0
 OWNER_KEY = "monitoring:owner"
 _OWNER_SECONDS = 15
 _LOCK_FILE = "ticker.lock"
-_SIGNALS = ("logs",)
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
@@ -107,8 +107,8 @@ class Ticker:
         """Make the server ours, also after it lost everything: publishers wait for its meta key."""
         instance = self._catalog.instance
         claim_bus(self._client, instance)
-        counts = {signal: len(self._catalog.partitions(signal)) for signal in _SIGNALS}
-        fields = ["instance", *(f"partitions:{signal}" for signal in _SIGNALS)]
+        counts = {signal: len(self._catalog.partitions(signal)) for signal in SIGNALS}
+        fields = ["instance", *(f"partitions:{signal}" for signal in SIGNALS)]
         found = exchange(lambda: self._client.hmget(META_KEY, fields))
         if found != [value.encode() for value in (instance, *map(str, counts.values()))]:
             self._streams.announce(counts, instance)
@@ -134,7 +134,8 @@ class Ticker:
 
         queued, workers = exchange(ask)
         return Observed(
-            partitions=sum(len(self._catalog.partitions(signal)) for signal in _SIGNALS),
+            # Each signal's are shared by themselves: a drain that holds some of one has its part of another as well.
+            partitions=max(len(self._catalog.partitions(signal)) for signal in SIGNALS),
             workers=self._existing(workers),
             live=len(self._catalog.drains()),
             queued=int(queued),

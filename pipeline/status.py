@@ -24,15 +24,15 @@ import orjson
 from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.store.catalog import Catalog, segment_path
+from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.lease import peek
 from monitoring.pipeline.store.partition import active_number
-from monitoring.pipeline.store.rows import EPOCH_US, MICROSECONDS_A_MINUTE
 from monitoring.pipeline.store.segment import Head, open_readonly
 
 __all__ = ["Books", "LaneBooks", "Producer", "gather", "producers", "read_books"]
 
-SIGNALS = ("logs",)
 VANISHED_SECONDS = 60.0
 """A producer reports every ten seconds; one silent for a minute has vanished, or cannot reach the bus."""
 MOST_PRODUCERS = 200
@@ -185,7 +185,7 @@ def read_books(data: Path, signal: str, partition: int, reported: Iterable[str],
             residual=residual,
             dropped=dict(dropped),
             reported=_lane_books(connection, list(reported)),
-            recent=_recent(connection, now_ns),
+            recent=contents_of(signal).received_since(connection, now_ns - 60 * _SECOND_NS),
         )
 
 
@@ -201,15 +201,6 @@ def _lane_books(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, 
         for lane, committed, dead, missing, emitted, dropped in rows:
             found[lane] = LaneBooks(committed, dead, missing, emitted, _counts(orjson.loads(dropped)))
     return found
-
-
-def _recent(connection: apsw.Connection, now_ns: int) -> int:
-    """Events of this minute and the last one, by their own time, from the roll-up."""
-    minute = (now_ns // 1000 - EPOCH_US) // MICROSECONDS_A_MINUTE
-    found = connection.execute(
-        "SELECT ifnull(sum(count), 0) FROM minute WHERE minute BETWEEN ? AND ?", (minute - 1, minute)
-    )
-    return int(found.get)
 
 
 def producers(

@@ -167,7 +167,7 @@ def _sums(part: PartitionReport) -> str:
     left = part.emitted - part.committed - part.dead_lettered - dropped - part.missing
     deleted = f" + {part.retired_rows:,} deleted by retention" if part.retired_rows else ""
     return (
-        f"logs {part.partition}: {part.segments} segments, {part.rows:,} rows{deleted}; {part.lanes:,} lanes: "
+        f"{part.signal} {part.partition}: {part.segments} segments, {part.rows:,} rows{deleted}; {part.lanes:,} lanes: "
         f"emitted {part.emitted:,} = committed {part.committed:,} + dead-lettered {part.dead_lettered:,} "
         f"+ dropped {dropped:,} + in flight {left:,}"
     )

@@ -18,8 +18,9 @@ from monitoring.pipeline.settings import Settings
 
 __all__ = ["serve"]
 
-_THREADS = 8
-"""Most requests wait for SQLite or the bus; a thread costs its stack and a few open files."""
+_THREADS = 40
+"""Ten queries run, ten wait, ten answers are streamed (`query.limits`), and ingest still has ten. What was never
+needed is never started; a thread costs its stack and a few open files."""
 _GRACE_SECONDS = 2
 """Requests in progress may take so long to end: everything stops within five."""
 _KEEPALIVE_SECONDS = 15
@@ -66,6 +67,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
 
 def _post_fork(arbiter: Any, worker: Any) -> None:
     die_with_parent(arbiter.pid)
+    worker.app.wsgi().extensions["monitoring"].stopping = lambda: not worker.alive
 
 
 def _memory_dir() -> str | None:

@@ -30,6 +30,7 @@ from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate
 from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["api", "ticker", "up", "worker"]
@@ -153,9 +154,10 @@ class _Product:
         catalog = Catalog(self._settings.data / CATALOG_FILE)
         client = connect(self._url())
         try:
-            instance, partitions = catalog.instance, len(catalog.partitions("logs"))
+            instance = catalog.instance
+            partitions = {signal: len(catalog.partitions(signal)) for signal in SIGNALS}
             self._patiently(lambda: claim_bus(client, instance))
-            Streams(client).announce({"logs": partitions}, instance)
+            Streams(client).announce(partitions, instance)
         finally:
             client.close()
             catalog.close()

@@ -50,6 +50,7 @@ __all__ = [
     "MAX_FRAME_EVENTS",
     "Columns",
     "Frame",
+    "Payload",
     "collapse",
     "decode_payload",
     "encode_columns",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -58,5 +59,5 @@ def one_of(column: str, numbers: Iterable[int]) -> Clause:
     if not wanted:
         return FALSE
     if len(wanted) > _MANY:
-        return Clause(f"({column} IN (SELECT value FROM carray(?)))", (apsw.carray(wanted),))  # noqa: S608 - own names
+        return Clause(f"({column} IN (SELECT value FROM carray(?)))", (apsw.carray(array("q", wanted)),))  # noqa: S608 - own names
     return Clause(f"({column} IN ({', '.join('?' * len(wanted))}))", tuple(wanted))

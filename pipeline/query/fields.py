@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 
 from monitoring.pipeline.query.limits import MAX_FIELD_PARTS
@@ -27,7 +28,8 @@ def is_attribute(name: str) -> bool:
     return name not in KNOWN
 
 
-def splits(name: str) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=1024)
+def splits(name: str) -> tuple[tuple[str, ...], ...]:
     """The ways to read a dotted name as nested keys, the undivided key first.
 
     `a.b.c` is the key "a.b.c", or "c" within "a.b", or "b.c" within "a", or "c" within "b" within "a".
@@ -35,7 +37,7 @@ def splits(name: str) -> list[tuple[str, ...]]:
     name = name.removeprefix(EXPLICIT)
     parts = name.split(".")
     if len(parts) > MAX_FIELD_PARTS or not all(parts):
-        return [(name,)]
+        return ((name,),)
     found = []
     for cuts in product((False, True), repeat=len(parts) - 1):
         keys = [parts[0]]
@@ -45,4 +47,4 @@ def splits(name: str) -> list[tuple[str, ...]]:
             else:
                 keys[-1] += "." + part
         found.append(tuple(keys))
-    return found
+    return tuple(found)

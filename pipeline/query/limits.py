@@ -16,8 +16,13 @@ __all__ = [
     "MAX_FIELD_PARTS",
     "MAX_PAGE_BYTES",
     "MAX_QUERY_LENGTH",
+    "MAX_SAMPLE",
     "MAX_TERMS",
+    "QUERIES_AT_ONCE",
+    "QUERIES_WAITING",
     "STEPS_BETWEEN_CHECKS",
+    "STREAMS_AT_ONCE",
+    "WAIT_SECONDS",
     "Deadline",
 ]
 
@@ -37,6 +42,10 @@ MAX_EVENTS = 10_000
 MAX_PAGE_BYTES = 16 << 20
 """Text of a page at most: events may be 1 MiB each, so the number alone bounds nothing."""
 
+MAX_SAMPLE = 20_000
+"""Events that are looked into for the values of an attribute or the shape of messages: a second's work at most, and a
+value that a thousandth of them has is counted to a fifth of itself."""
+
 BATCH_ROWS = 1000
 """Rows read from one segment before the others are looked at again: bounds what a merge holds in memory."""
 BATCH_BYTES = 4 << 20
@@ -46,6 +55,15 @@ FIRST_CHUNK = 500
 LARGEST_CHUNK = 32_000
 """Candidates in a go at most, after growing fourfold each time: about 0.1 s of work, so that a query that
 runs out of time has come that near to where it stopped."""
+
+QUERIES_AT_ONCE = 10
+"""Queries that run in a process: more of them take no less time together, and memory each."""
+QUERIES_WAITING = 10
+"""Queries that wait for one of these to end; who comes then is told to come back."""
+WAIT_SECONDS = 5.0
+"""How long they wait: who looks at a screen has given up by then."""
+STREAMS_AT_ONCE = 10
+"""Exports and tails: each takes a thread for as long as somebody reads."""
 
 STEPS_BETWEEN_CHECKS = 20_000
 """SQLite virtual machine steps between two looks at the clock: about half a millisecond."""

@@ -15,8 +15,7 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import apsw
 
@@ -33,15 +32,16 @@ from monitoring.pipeline.query.limits import (
     Deadline,
 )
 from monitoring.pipeline.query.parse import parse
+from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.query.rendering import EventId, event_of, read_public_id
 from monitoring.pipeline.query.sql import COLUMNS, Compiled, Span, compile_query, select_boundary, select_rows
+from monitoring.pipeline.query.sweep import GREATEST_ID, Segments, clamped, named
 from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone, View
 from monitoring.pipeline.store.rows import ID_SHIFT, id_floor
 
-__all__ = ["CursorInvalid", "Order", "Page", "Segments", "event", "search"]
+__all__ = ["CursorInvalid", "Order", "Page", "cursor_at", "event", "search"]
 
-_LEAST_ID, _GREATEST_ID = -(1 << 63), (1 << 63) - 1
 _TEXTS = slice(7, 13)  # message … attributes within COLUMNS
 
 
@@ -50,14 +50,6 @@ Order = Literal["newest", "oldest"]
 
 class CursorInvalid(PermanentError):
     """The cursor does not come from a page of this search."""
-
-
-class Segments(Protocol):
-    """What is asked of the catalog; `Catalog` is one."""
-
-    def segments(self, signal: str = ..., start_id: int | None = ..., end_id: int | None = ...) -> list[SegmentRow]:
-        """Segments that may hold ids in [start_id, end_id), active ones always."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +90,7 @@ def search(
     place = _Place.read(cursor) if cursor else _Place(order == "newest", start_ns, end_ns, None)
     merge = _Merge(reader, node, place, deadline)
     reader.sweep()
-    low, high = _clamped(id_floor(place.start)), _clamped(id_floor(place.end - 1) + (1 << ID_SHIFT))
+    low, high = clamped(id_floor(place.start)), clamped(id_floor(place.end - 1) + (1 << ID_SHIFT))
     merge.add(catalog.segments(signal, low, high) if low < high else [])
     merge.run(max(1, min(limit, MAX_EVENTS)))
     following = merge.following()
@@ -112,7 +104,7 @@ def event(
     key = read_public_id(public_id)
     if key is None:
         return None
-    for segment in catalog.segments(signal, key.row_id, min(key.row_id + 1, _GREATEST_ID)):
+    for segment in catalog.segments(signal, key.row_id, min(key.row_id + 1, GREATEST_ID)):
         if (segment.partition, segment.number) == (key.partition, key.segment):
             try:
                 with reader.view(segment.path, deadline) as view:
@@ -123,8 +115,9 @@ def event(
     return None
 
 
-def _clamped(row_id: int) -> int:
-    return min(max(row_id, _LEAST_ID), _GREATEST_ID)
+def cursor_at(key: EventId, order: Order) -> str:
+    """A cursor whose page begins with this event, or what follows where it does not match; over all times."""
+    return _Place(order == "newest", EARLIEST, LATEST, key).text()
 
 
 class _Place(NamedTuple):
@@ -208,10 +201,10 @@ class _Merge:
 
     def _ids(self, max_spill: int | None) -> tuple[int, int]:
         """Ids that events of the range can have; without a known spill, any from the range's start on."""
-        low = _clamped(id_floor(self._place.start))
+        low = clamped(id_floor(self._place.start))
         if max_spill is None:
-            return low, _GREATEST_ID
-        return low, _clamped(id_floor(self._place.end - 1) + ((max_spill + 1) << ID_SHIFT) - 1)
+            return low, GREATEST_ID
+        return low, clamped(id_floor(self._place.end - 1) + ((max_spill + 1) << ID_SHIFT) - 1)
 
     def _push(self, walk: _Walk) -> None:
         if walk.rows or walk.place is not None:
@@ -245,7 +238,7 @@ class _Merge:
             return True
         except StoreCorrupt as error:
             walk.place = None
-            self.partial_reason = f"segment {_short(walk.segment.path)}: {error}"
+            self.partial_reason = f"segment {named(walk.segment.path)}: {error}"
             return True
         except (OutOfTime, apsw.InterruptError):
             if walk.rows:
@@ -311,9 +304,5 @@ class _Merge:
         row_id = walk.rows[0][0] if walk.rows else walk.place
         if row_id is None:
             return None
-        first = EventId(_clamped(row_id), walk.segment.partition, walk.segment.number)
+        first = EventId(clamped(row_id), walk.segment.partition, walk.segment.number)
         return self._place._replace(first=first)
-
-
-def _short(path: Path) -> str:
-    return f"{path.parent.name}/{path.stem}"

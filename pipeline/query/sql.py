@@ -45,7 +45,24 @@ from monitoring.pipeline.query.index import EVERYTHING, NOTHING, Expression
 from monitoring.pipeline.query.tokens import Matcher, Token, Tokenizer
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT
 
-__all__ = ["COLUMNS", "Compiled", "Segment", "Span", "Statement", "compile_query", "select_boundary", "select_rows"]
+__all__ = [
+    "COLUMNS",
+    "TRUE_TIME",
+    "Compiled",
+    "Segment",
+    "Span",
+    "Statement",
+    "compile_query",
+    "count_buckets",
+    "count_ids",
+    "count_minutes",
+    "fitting",
+    "rows_between",
+    "select_boundary",
+    "select_ids",
+    "select_rows",
+    "select_spilled",
+]
 
 
 class Segment(Protocol):
@@ -168,7 +185,7 @@ class _Compiler:
         return [number for value, number in self._dimensions.get(kind, {}).items() if fits(value)]
 
     def _dimension(self, name: str, test: Test) -> _Part:
-        numbers = self._numbers(name, _fitting(test))
+        numbers = self._numbers(name, fitting(test))
         full = self._one_of(name, numbers)
         if full in (TRUE, FALSE):
             return _ALL if full == TRUE else _NONE
@@ -181,7 +198,7 @@ class _Compiler:
         return attributes.whole_value(test.pattern, self._split) if isinstance(test, Is) else EVERYTHING
 
     def _resource(self, name: str, test: Test) -> _Part:
-        fits = _fitting(test)
+        fits = fitting(test)
         full = self._one_of("resource", self._numbers("resource", lambda text: fits(orjson.loads(text).get(name, ""))))
         return _Part(EVERYTHING, full, full)
 
@@ -252,8 +269,8 @@ def _level(node: Level) -> _Part:
     return _Part(expression, TRUE if whole else full, full)
 
 
-def _fitting(test: Test) -> Callable[[str], bool]:
-    """The test as a function of a dimension's value."""
+def fitting(test: Test) -> Callable[[str], bool]:
+    """The test as a function of a dimension's value, such as a service."""
     if isinstance(test, Exists):
         return bool
     if isinstance(test, Matches):
@@ -279,7 +296,8 @@ COLUMNS = (
     "log.id, log.offset_ns, log.level, log.service, log.resource, log.logger, log.host, log.message, log.trace_id,"
     " log.span_id, log.request_id, log.exception, log.attributes"
 )
-_TRUE_TIME = f"((log.id >> {ID_SHIFT}) + {EPOCH_US}) * 1000 + log.offset_ns"
+TRUE_TIME = f"((log.id >> {ID_SHIFT}) + {EPOCH_US}) * 1000 + log.offset_ns"
+"""An event's time on its row, nanoseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,37 +313,80 @@ class Span:
     end: int
 
 
-def select_rows(compiled: Compiled, span: Span, *, newest: bool, limit: int) -> Statement:
-    """At most `limit` matching rows of the span in order of id; the columns are COLUMNS."""
+def select_rows(
+    compiled: Compiled, span: Span, *, newest: bool, limit: int = -1, columns: str = COLUMNS
+) -> Statement:  # fmt: skip
+    """At most `limit` matching rows of the span (-1: all) in order of id; `columns` is SQL of our own over `log`."""
     source, values = _source(compiled, span)
     key, direction = _order(compiled, newest)
     return Statement(
-        f"SELECT {COLUMNS} {source} AND {_TRUE_TIME} >= ? AND {_TRUE_TIME} < ? AND {compiled.condition.text}"
+        f"SELECT {columns} {source} AND {TRUE_TIME} >= ? AND {TRUE_TIME} < ? AND {compiled.condition.text}"
         f" ORDER BY {key} {direction} LIMIT ?",
         (*values, span.start, span.end, *compiled.condition.values, limit),
     )
+
+
+def select_ids(match: str, low: int, high: int, limit: int) -> Statement:
+    """At most `limit` ids from `low` to `high` that the index finds."""
+    return Statement("SELECT rowid FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?",
+                     (match, low, high, limit))  # fmt: skip
+
+
+def count_ids(match: str, low: int, high: int) -> Statement:
+    """How many ids from `low` to `high` the index finds; no row is looked at."""
+    return Statement("SELECT count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ?", (match, low, high))
+
+
+def count_buckets(match: str, base: int, width: int, low: int, high: int) -> Statement:
+    """Bucket and number of the ids from `low` to `high` that the index finds; each of `width`, the first at `base`."""
+    return Statement(
+        "SELECT (rowid - ?) / ?, count(*) FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? GROUP BY 1",
+        (base, width, match, low, high),
+    )
+
+
+def rows_between(match: str | None, low: int, high: int, columns: str, condition: Clause = TRUE) -> Statement:
+    """Columns of the matching rows whose ids go from `low` to `high`, whatever their time."""
+    where, values = _narrowed(match, low, high)
+    table = "log" if match is None else "text CROSS JOIN log ON log.id = text.rowid"
+    text = f"SELECT {columns} FROM {table} WHERE {where} AND {condition.text}"  # noqa: S608 - own names
+    return Statement(text, (*values, *condition.values))
+
+
+def count_minutes(where: Clause, base: int, width: int, low: int, high: int, column: str = "level") -> Statement:
+    """Bucket, level (or service) and number of events out of the roll-up, for minutes in [low, high).
+
+    A bucket is `width` minutes, the first begins at the minute `base`, which is not greater than `low`.
+    """
+    bucket = f"SELECT (minute - ?) / ?, {column}, sum(count) FROM minute WHERE minute >= ? AND minute < ?"  # noqa: S608 - own names
+    return Statement(f"{bucket} AND {where.text} GROUP BY 1, 2", (base, width, low, high, *where.values))
+
+
+def select_spilled(match: str | None, low: int, high: int, column: str = "level") -> Statement:
+    """Time, level, service and a column of the rows with ids from `low` to `high` that the index finds (None: all)."""
+    return rows_between(match, low, high, f"{TRUE_TIME}, log.level, log.service, log.{column}")
 
 
 def select_boundary(compiled: Compiled, span: Span, *, newest: bool, count: int) -> Statement:
     """Id of the candidate that `count` others come before; no row where there are not so many."""
     key, direction = _order(compiled, newest)
     table = "log" if compiled.match is None else "text"
-    where, values = _narrowed(compiled, span)
+    where, values = _narrowed(compiled.match, span.low, span.high)
     text = f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} {direction} LIMIT 1 OFFSET ?"  # noqa: S608 - own names
     return Statement(text, (*values, count))
 
 
 def _source(compiled: Compiled, span: Span) -> tuple[str, tuple[object, ...]]:
-    where, values = _narrowed(compiled, span)
+    where, values = _narrowed(compiled.match, span.low, span.high)
     # CROSS JOIN keeps the index first: it yields rowids in order, and stops when enough rows are found.
     table = "log" if compiled.match is None else "text CROSS JOIN log ON log.id = text.rowid"
     return f"FROM {table} WHERE {where}", values
 
 
-def _narrowed(compiled: Compiled, span: Span) -> tuple[str, tuple[object, ...]]:
-    if compiled.match is None:
-        return "log.id BETWEEN ? AND ?", (span.low, span.high)
-    return "text MATCH ? AND text.rowid BETWEEN ? AND ?", (compiled.match, span.low, span.high)
+def _narrowed(match: str | None, low: int, high: int) -> tuple[str, tuple[object, ...]]:
+    if match is None:
+        return "log.id BETWEEN ? AND ?", (low, high)
+    return "text MATCH ? AND text.rowid BETWEEN ? AND ?", (match, low, high)
 
 
 def _order(compiled: Compiled, newest: bool) -> tuple[str, str]:

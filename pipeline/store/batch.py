@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from monitoring.pipeline.bus.frame import Frame, decode_payload
+from monitoring.pipeline.bus.frame import Frame, Payload, decode_payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.errors import FrameCorrupt
+from monitoring.pipeline.store.contents import StoredRows, Understood
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.rows import Dimensions, Rows, rows_of
-from monitoring.pipeline.store.segment import DeadLetter
+from monitoring.pipeline.store.rows import Rows
 
 __all__ = ["Batch", "admit"]
 
@@ -28,7 +29,7 @@ class Batch:
     must wait where they are; `lows` are the watermarks to publish.
     """
 
-    rows: Rows = field(default_factory=Rows)
+    rows: StoredRows = field(default_factory=Rows)
     letters: list[DeadLetter] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
     settled: list[str] = field(default_factory=list)
@@ -55,16 +56,17 @@ class Batch:
 
 @dataclass(slots=True)
 class Memory:
-    """What `admit` asks of the store: the mark of a lane, whether a corrupt frame came before, and the dimensions."""
+    """What `admit` asks of the store: the mark of a lane, whether a corrupt frame came before, what a payload means."""
 
     mark: Callable[[str], Mark | None]
     was_corrupt: Callable[[Frame], bool]
-    dimensions: Dimensions
+    understand: Callable[[Frame, Payload, int], Understood]
+    empty: Callable[[], StoredRows]
 
 
 def admit(entries: Iterable[Entry], memory: Memory, *, now_ns: int) -> Batch:
-    """Sort entries by what the marks say of them; see `Mark.verdict`. Changes nothing but the new dimensions."""
-    batch = Batch()
+    """Sort entries by what the marks say of them; see `Mark.verdict`. Changes nothing stored."""
+    batch = Batch(rows=memory.empty())
     for entry in entries:
         try:
             frame = Frame.from_fields(entry.fields)
@@ -111,12 +113,10 @@ def _admit_frame(frame: Frame, batch: Batch, memory: Memory, now_ns: int) -> boo
         batch.letters.append(_letter(frame, "frame", str(error), now_ns))
         mark.apply(frame, committed=0, dead_lettered=frame.count)
         return True
-    batch.rows.extend(rows_of(frame, payload.columns, payload.events, memory.dimensions))
-    batch.letters += [
-        DeadLetter(now_ns, "input", frame.lane, frame.seq, ordinal, item.reason, item.raw, item.source, item.line)
-        for ordinal, item in enumerate(payload.rejected)
-    ]
-    mark.apply(frame, committed=payload.events, dead_lettered=len(payload.rejected))
+    understood = memory.understand(frame, payload, now_ns)
+    batch.rows.extend(understood.rows)
+    batch.letters += understood.letters
+    mark.apply(frame, committed=len(understood.rows), dead_lettered=len(understood.letters))
     return True
 
 

@@ -16,6 +16,7 @@ import apsw
 
 from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.errors import StoreCorrupt
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.store.lease import LEASE_SECONDS, Holder
 from monitoring.pipeline.store.segment import Head, open_readonly
 from monitoring.pipeline.store.space import space_needed
@@ -79,7 +80,7 @@ class Catalog:
 
     @classmethod
     def create_or_open(cls, path: Path, *, partitions: int) -> Catalog:
-        """The catalog of this data directory, made with so many log partitions if it is new.
+        """The catalog of this data directory, made with so many log partitions and one of metrics if it is new.
 
         Where the file is lost, segments that lie in the directory are found again.
         """
@@ -89,9 +90,10 @@ class Catalog:
         with _write(connection):
             connection.execute(_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO meta VALUES('instance', ?)", (uuid.uuid4().hex,))
-            if not connection.execute("SELECT 1 FROM partition WHERE signal = 'logs'").get:
-                rows = [("logs", number) for number in range(partitions)]
-                connection.executemany("INSERT INTO partition VALUES(?, ?)", rows)
+            for signal in SIGNALS:
+                if not connection.execute("SELECT 1 FROM partition WHERE signal = ?", (signal,)).get:
+                    rows = [(signal, number) for number in range(partitions if signal == "logs" else 1)]
+                    connection.executemany("INSERT INTO partition VALUES(?, ?)", rows)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.close()
         path.chmod(0o600)
@@ -229,7 +231,7 @@ class Catalog:
     def reconcile(self) -> list[str]:
         """Make the catalog agree with the files; what was changed, a line each."""
         changes = []
-        for signal in ("logs",):
+        for signal in SIGNALS:
             numbers = [int(path.name[1:]) for path in (self.data / signal).glob("p*") if path.name[1:].isdigit()]
             self.add_partitions(signal, max(numbers, default=-1) + 1)
             known = {(row.partition, row.number): row for row in self.segments(signal)}

@@ -1,6 +1,7 @@
 """`control.db`: one small SQLite file for what the product must remember besides events.
 
-`Control` is the open file, `Keys` the API keys in it; promises.py beside it keeps the idempotency records.
+`Control` is the open file, `Keys` the API keys in it; promises.py beside it keeps the idempotency records,
+searches.py the saved searches.
 Commits are fsynced (`synchronous=FULL`), because a revoked key must stay revoked and what was promised
 under an Idempotency-Key must be kept over a power cut.
 
@@ -58,6 +59,7 @@ _MIGRATIONS = (
     CREATE INDEX promise_created ON promise(created);
     CREATE TABLE replay(letter TEXT PRIMARY KEY, created INTEGER NOT NULL, events INTEGER) WITHOUT ROWID;
     """,
+    "CREATE TABLE saved_search(name TEXT PRIMARY KEY, query TEXT NOT NULL, saved INTEGER NOT NULL) WITHOUT ROWID",
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""
 

@@ -14,30 +14,37 @@ from monitoring.pipeline.bus.frame import Columns, Frame, decode_payload, encode
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.errors import FrameCorrupt, PermanentError
 from monitoring.pipeline.events.event import Event
-from monitoring.pipeline.store.catalog import Catalog, segment_path
-from monitoring.pipeline.store.segment import DeadLetter, open_readonly
+from monitoring.pipeline.events.signals import SIGNALS, Row, Signal
+from monitoring.pipeline.store.catalog import Catalog, SegmentRow, segment_path
+from monitoring.pipeline.store.letter import DeadLetter
+from monitoring.pipeline.store.segment import open_readonly
 
 __all__ = ["KINDS", "Letter", "count", "find", "letters", "replay"]
 
-KINDS = ("input", "frame", "conflict", "corrupt", "stale", "poison")
+KINDS = ("input", "delta", "frame", "conflict", "corrupt", "stale", "poison")
 """See DeadLetter.kind."""
-_ID = re.compile(r"([0-9]{1,6})-([0-9]{1,9})-([0-9]{1,18})")
+_ID = re.compile(r"(?:(metrics)-)?([0-9]{1,6})-([0-9]{1,9})-([0-9]{1,18})")
 _NAMESPACE = uuid.UUID("6f9f2a6e-5b1d-4f0e-9a55-6d6f6e697473")
 """Of the lanes that replay dead letters: the same letter always has the same lane, so it is stored once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter and its public id, `<partition>-<segment>-<number>`."""
+    """A dead letter and its public id, `<partition>-<segment>-<number>`, behind `metrics-` where it is of metrics."""
 
     id: str
     content: DeadLetter
+
+    @property
+    def signal(self) -> str:
+        """The signal that it is of."""
+        return "metrics" if self.id.startswith("metrics-") else "logs"
 
 
 def count(catalog: Catalog) -> int:
     """Dead letters in all segments that are kept."""
     total = 0
-    for row in catalog.segments("logs"):
+    for row in _segments(catalog):
         with contextlib.suppress(FileNotFoundError), contextlib.closing(open_readonly(row.path)) as connection:
             total += connection.execute("SELECT letters FROM head").get
     return total
@@ -46,13 +53,13 @@ def count(catalog: Catalog) -> int:
 def letters(catalog: Catalog, *, limit: int = 100, kind: str | None = None) -> list[Letter]:
     """The newest dead letters first."""
     found: list[Letter] = []
-    for row in catalog.segments("logs"):
+    for row in _segments(catalog):
         with contextlib.closing(open_readonly(row.path)) as connection:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM dead_letter WHERE ?1 IS NULL OR kind = ?1 ORDER BY id DESC LIMIT ?2",  # noqa: S608 - own names
                 (kind, limit),
             )
-            found += [_letter(row.partition, row.number, values) for values in rows]
+            found += [_letter(row.signal, row.partition, row.number, values) for values in rows]
     found.sort(key=lambda letter: letter.content.created, reverse=True)
     return found[:limit]
 
@@ -62,20 +69,26 @@ def find(catalog: Catalog, letter_id: str) -> Letter | None:
     match = _ID.fullmatch(letter_id)
     if match is None:
         return None
-    partition, segment, number = map(int, match.groups())
-    path = segment_path(catalog.data, "logs", partition, segment)
+    signal = match[1] or "logs"
+    partition, segment, number = map(int, match.groups()[1:])
+    path = segment_path(catalog.data, signal, partition, segment)
     if not path.exists():
         return None
     with contextlib.closing(open_readonly(path)) as connection:
         values = connection.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE id = ?", (number,)).get  # noqa: S608 - own names
-    return _letter(partition, segment, values) if values else None
+    return _letter(signal, partition, segment, values) if values else None
 
 
 _COLUMNS = "id, created, kind, lane, seq, ordinal, reason, raw, source, line"
 
 
-def _letter(partition: int, segment: int, values: Sequence[Any]) -> Letter:
-    return Letter(f"{partition}-{segment}-{values[0]}", DeadLetter(*values[1:]))
+def _segments(catalog: Catalog) -> list[SegmentRow]:
+    return [row for signal in SIGNALS for row in catalog.segments(signal)]
+
+
+def _letter(signal: str, partition: int, segment: int, values: Sequence[Any]) -> Letter:
+    where = "" if signal == "logs" else f"{signal}-"
+    return Letter(f"{where}{partition}-{segment}-{values[0]}", DeadLetter(*values[1:]))
 
 
 def replay(
@@ -94,24 +107,27 @@ def replay(
     letter still cannot be understood, BusUnavailable, or TimeoutError where the store did not answer in time
     (then it is under way).
     """
-    events = list(_events(letter.content, parse))
+    signal = SIGNALS[letter.signal]
+    events = list(_events(letter.content, parse, signal))
     lane = uuid.uuid5(_NAMESPACE, f"{instance}/{letter.id}").hex
-    partition = int(lane, 16) % transport.partitions("logs")
+    partition = int(lane, 16) % transport.partitions(signal.name)
     frame = seal(
-        lane=lane, seq=1, released_below=1, signal="logs", count=len(events), created=now_ns,
-        counters={"emitted": len(events), "dropped": {}}, payload=encode_payload(events),
+        lane=lane, seq=1, released_below=1, signal=signal.name, count=len(events), created=now_ns,
+        counters={"emitted": len(events), "dropped": {}}, payload=encode_payload(events, signal=signal),
     )  # fmt: skip
-    reply = transport.publish("logs", partition, lane, [frame])
+    reply = transport.publish(signal.name, partition, lane, [frame])
     ends = time.monotonic() + timeout_seconds
     while reply.low < 1:
         if time.monotonic() > ends:
             raise TimeoutError("the events are on the bus and not stored yet: `monitoring status` shows the lag")
         time.sleep(0.05)
-        reply = transport.publish("logs", partition, lane, [])
+        reply = transport.publish(signal.name, partition, lane, [])
     return len(events)
 
 
-def _events(content: DeadLetter, parse: Callable[[bytes], Event]) -> Iterator[Event]:
+def _events(content: DeadLetter, parse: Callable[[bytes], Event], signal: Signal) -> Iterator[Row]:
+    if content.kind == "delta":
+        raise PermanentError(f"it still makes no sense: {content.reason}")
     if content.kind == "input":
         try:
             yield parse(content.raw)
@@ -122,13 +138,13 @@ def _events(content: DeadLetter, parse: Callable[[bytes], Event]) -> Iterator[Ev
     if not frames:
         raise PermanentError(f"a letter of kind {content.kind} whose bytes are no frame cannot be replayed")
     for frame in frames:
-        yield from _frame_events(frame)
+        yield from _frame_events(frame, signal)
 
 
-def _frame_events(frame: Frame) -> Iterator[Event]:
+def _frame_events(frame: Frame, signal: Signal) -> Iterator[Row]:
     try:
         payload = decode_payload(frame)
     except FrameCorrupt as error:
         raise PermanentError(f"it still cannot be decoded: {error}") from error
     spread: Columns = [column if type(column) is list else [column] * payload.events for column in payload.columns]
-    yield from (Event(*values) for values in zip(*spread, strict=True))
+    yield from (signal.row(*values) for values in zip(*spread, strict=True))

@@ -1,4 +1,5 @@
-"""What a log store must do. Every backend passes the contract tests of `tests/pipeline/store/contract.py`.
+"""What a store must do. Every backend passes the contract tests of `tests/pipeline/store/`: `contract.py` for logs,
+`metric_contract.py` for metrics.
 
 The writing half is for drains: one `Writer` a partition at a time, exactly once. The reading half is for
 queries: any number of processes, while writing goes on.
@@ -9,21 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any, Protocol
 
-from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.query.aggregate import Aggregate
+from monitoring.pipeline.query.context import Context
+from monitoring.pipeline.query.facets import Facets
+from monitoring.pipeline.query.histogram import Histogram
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.patterns import Patterns
 from monitoring.pipeline.query.search import Order, Page
+from monitoring.pipeline.query.statistics import Statistics
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.dead_letters import Letter
+from monitoring.pipeline.store.deltas import Family
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
+from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_points import Points, Series
 from monitoring.pipeline.store.retention import Doomed
-from monitoring.pipeline.store.rows import Dimensions, Rows
-from monitoring.pipeline.store.segment import DeadLetter
 from monitoring.pipeline.store.suspects import Suspect
 from monitoring.pipeline.store.verify import Report
 
-__all__ = ["LogStore", "Writer"]
+__all__ = ["LogStore", "MetricStore", "Store", "Writer"]
 
 
 class Writer(Protocol):
@@ -33,13 +43,13 @@ class Writer(Protocol):
     there is no space; nothing is changed then. Not for several threads.
     """
 
+    signal: str
     number: int
     clean: bool
     """Whether the last holder released the lease, rather than vanished."""
 
-    @property
-    def dimensions(self) -> Dimensions:
-        """Repeated strings and their numbers."""
+    def understand(self, frame: Frame, payload: Payload, now_ns: int) -> Understood:
+        """What a payload comes to in rows, and in dead letters of this time. Commits nothing."""
         ...
 
     def admit(self, entries: Sequence[Entry]) -> Batch:
@@ -69,7 +79,7 @@ class Writer(Protocol):
         """Commit how far a suspected frame was taken apart."""
         ...
 
-    def write_piece(self, frame: Frame, suspect: Suspect, rows: Rows, letters: Sequence[DeadLetter]) -> None:
+    def write_piece(self, frame: Frame, suspect: Suspect, rows: StoredRows, letters: Sequence[DeadLetter]) -> None:
         """Commit a piece of a suspected frame together with what is left of it."""
         ...
 
@@ -106,8 +116,8 @@ class Writer(Protocol):
         ...
 
 
-class LogStore(Protocol):
-    """All partitions of the logs."""
+class Store(Protocol):
+    """All partitions of one signal, as far as a drain needs them."""
 
     def partitions(self) -> list[int]:
         """Numbers of the partitions."""
@@ -116,6 +126,14 @@ class LogStore(Protocol):
     def acquire(self, partition: int, me: Holder) -> Writer | None:
         """Take the lease of a partition; None where a live process holds it. Raises LeaseBlocked."""
         ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...
+
+
+class LogStore(Store, Protocol):
+    """All partitions of the logs."""
 
     def attend(self, me: Holder) -> int:
         """Say that this drain lives; how many drains do."""
@@ -136,6 +154,31 @@ class LogStore(Protocol):
         """One event by its public id; None where there is none."""
         ...
 
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> Context | None:
+        """An event with its neighbours in the same service and host; None where there is no such event."""
+        ...
+
+    def histogram(self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int) -> Histogram:
+        """The events in [start_ns, end_ns) that match, counted by time and level. Raises QuerySyntaxError."""
+        ...
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> Facets:
+        """The commonest values of fields among the events in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
+        ...
+
+    def statistics(
+        self, query: str, start_ns: int, end_ns: int, *, group_by: Sequence[str], wanted: Sequence[Aggregate],
+        buckets: int, limit: int, deadline: Deadline,
+    ) -> Statistics:  # fmt: skip
+        """Aggregates of the events in [start_ns, end_ns) that match, for each group. Raises QuerySyntaxError."""
+        ...
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> Patterns:
+        """Templates of the newest messages in [start_ns, end_ns) that match. Raises QuerySyntaxError."""
+        ...
+
     def letters(self, limit: int) -> list[Letter]:
         """The newest dead letters."""
         ...
@@ -152,6 +195,25 @@ class LogStore(Protocol):
         """Is every file whole and every event accounted for?"""
         ...
 
-    def close(self) -> None:
-        """Close all files."""
+
+class MetricStore(Store, Protocol):
+    """All partitions of the metrics. Names are base names, without `_total`, `_bucket`, `_sum` or `_count`."""
+
+    def families(self) -> dict[Family, int]:
+        """All families, each with how many deltas went to its `__other__` series."""
+        ...
+
+    def series(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> set[Series]:
+        """Series of this name (None: of any) that match, in segments that reach into [start_ns, end_ns).
+
+        Raises PermanentError for a regular expression that cannot be.
+        """
+        ...
+
+    def points(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> dict[Series, Points]:
+        """What these series have in each window of 10 s that begins in [start_ns, end_ns), where they have anything.
+
+        Counters and histograms: what they gained, 0 included where a producer said so. Gauges: the values of the lanes
+        that are alive, combined as `across` says.
+        """
         ...

@@ -19,21 +19,23 @@ from typing import Any
 import apsw
 
 from monitoring.pipeline import failpoint
-from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import StoreFull
+from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import lease, rollover, suspects
 from monitoring.pipeline.store.batch import Batch, Memory, admit
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
+from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.rows import Dimensions, Rows
-from monitoring.pipeline.store.segment import DeadLetter, Segment, create
+from monitoring.pipeline.store.segment import Segment, create
 from monitoring.pipeline.store.space import space_needed
 from monitoring.pipeline.store.suspects import Suspect
 
-__all__ = ["Limits", "Partition", "acquire", "active_number"]
+__all__ = ["Limits", "Partition", "acquire", "active_number", "limits_of"]
 
 _log = logging.getLogger("monitoring.store")
 
@@ -46,6 +48,16 @@ class Limits:
     segment_bytes: int
     segment_age_seconds: float
     disk_reserve_bytes: int
+
+
+def limits_of(chosen: Settings) -> Limits:
+    """The limits of these settings."""
+    return Limits(
+        segment_events=chosen.whole("segment_events"),
+        segment_bytes=chosen.whole("segment_bytes"),
+        segment_age_seconds=chosen.number("segment_age"),
+        disk_reserve_bytes=chosen.whole("disk_reserve"),
+    )
 
 
 def active_number(data: Path, signal: str, partition: int) -> int:
@@ -122,7 +134,7 @@ class Partition:
         segment = self.segment
         try:
             with space_needed(segment.path):  # reading too: it may have to make the index of a log
-                memory = Memory(segment.mark, self._was_corrupt, segment.dimensions)
+                memory = Memory(segment.mark, self._was_corrupt, segment.contents.understand, segment.contents.empty)
                 return admit(entries, memory, now_ns=self._now_ns())
         except BaseException:
             segment.forget()
@@ -151,10 +163,9 @@ class Partition:
                 suspects.clear(self.segment, lane, seq)
         self._suspected.difference_update(cleared)
 
-    @property
-    def dimensions(self) -> Dimensions:
-        """Repeated strings of the segment."""
-        return self.segment.dimensions
+    def understand(self, frame: Frame, payload: Payload, now_ns: int) -> Understood:
+        """What a payload comes to in rows, and in dead letters of this time; commits nothing."""
+        return self.segment.contents.understand(frame, payload, now_ns)
 
     @property
     def suspected(self) -> Set[tuple[str, int]]:
@@ -174,7 +185,7 @@ class Partition:
         with self.segment.transaction():
             suspects.save(self.segment, frame, suspect)
 
-    def write_piece(self, frame: Frame, suspect: Suspect, rows: Rows, letters: Sequence[DeadLetter]) -> None:
+    def write_piece(self, frame: Frame, suspect: Suspect, rows: StoredRows, letters: Sequence[DeadLetter]) -> None:
         """Commit a piece of a suspected frame together with what is left of it."""
         suspect.committed += len(rows)
         suspect.dead_lettered += len(letters)
@@ -187,7 +198,7 @@ class Partition:
         mark = self.mark_for(frame.lane)
         mark.apply(frame, committed=suspect.committed, dead_lettered=frame.count - suspect.committed)
         with self.segment.transaction():
-            self.segment.insert(Rows(), letters, {frame.lane: mark}, now_ns=self._now_ns())
+            self.segment.insert(self.segment.contents.empty(), letters, {frame.lane: mark}, now_ns=self._now_ns())
             suspects.clear(self.segment, frame.lane, frame.seq)
         self._suspected.discard((frame.lane, frame.seq))
 

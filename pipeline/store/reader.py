@@ -20,6 +20,7 @@ import apsw
 from monitoring.pipeline.errors import RetryableError, StoreCorrupt
 from monitoring.pipeline.query.functions import register
 from monitoring.pipeline.query.limits import STEPS_BETWEEN_CHECKS, Deadline
+from monitoring.pipeline.query.remembered import Remembered
 from monitoring.pipeline.query.tokens import Tokenizer
 from monitoring.pipeline.store.segment import Head, open_readonly
 
@@ -125,7 +126,7 @@ class Reader:
     """Read-only access to segments for all threads of a process; at most `max_open` files are open at a time.
 
     Segments whose file retention has deleted are closed when the next one is opened, or by `sweep`. After a
-    fork the child starts with an empty pool.
+    fork the child starts with an empty pool. `remembered` are counts of sealed segments.
     """
 
     def __init__(self, *, max_open: int = MAX_OPEN) -> None:
@@ -138,6 +139,7 @@ class Reader:
         self._idle: OrderedDict[int, _Open] = OrderedDict()
         self._open = 0
         self._serials = count(1)
+        self.remembered = Remembered()
 
     @property
     def open_count(self) -> int:

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir, segment_path
 from monitoring.pipeline.store.rows import timestamp_ns
 
 __all__ = ["Doomed", "apply", "doomed", "due", "sweep"]
+
+
+_LIMITS = {
+    "logs": ("retention_age", "retention_bytes"),
+    "metrics": ("metrics_retention_age", "metrics_retention_bytes"),
+}
+"""The settings of each signal."""
 
 
 class Doomed(NamedTuple):
@@ -22,8 +30,8 @@ class Doomed(NamedTuple):
     def describe(self) -> dict[str, Any]:
         """As JSON members."""
         row = self.segment
-        facts = {"partition": row.partition, "segment": row.number, "rows": row.rows, "bytes": row.bytes}
-        return {**facts, "reason": self.reason}
+        facts = {"signal": row.signal, "partition": row.partition, "segment": row.number, "rows": row.rows}
+        return {**facts, "bytes": row.bytes, "reason": self.reason}
 
 
 def doomed(
@@ -54,15 +62,18 @@ def doomed(
 
 def due(catalog: Catalog, chosen: Settings, *, now_ns: int) -> list[Doomed]:
     """What has to go now by these settings."""
-    segments = catalog.segments("logs")
-    active = [row.path for row in segments if not row.sealed]
-    return doomed(
-        segments,
-        now_ns=now_ns,
-        max_age_seconds=chosen.number("retention_age"),
-        max_bytes=chosen.whole("retention_bytes"),
-        active_bytes=sum(path.stat().st_size for path in active if path.exists()),
-    )
+    found = []
+    for signal, (age, size) in _LIMITS.items():
+        segments = catalog.segments(signal)
+        active = [row.path for row in segments if not row.sealed]
+        found += doomed(
+            segments,
+            now_ns=now_ns,
+            max_age_seconds=chosen.number(age),
+            max_bytes=chosen.whole(size),
+            active_bytes=sum(path.stat().st_size for path in active if path.exists()),
+        )
+    return found
 
 
 def _last_ns(row: SegmentRow) -> int:
@@ -85,7 +96,7 @@ def apply(catalog: Catalog, going: Sequence[Doomed]) -> int:
 def sweep(catalog: Catalog) -> list[Path]:
     """Delete the files of retired segments that are still there; which."""
     found = []
-    for signal in ("logs",):
+    for signal in SIGNALS:
         for partition in catalog.partitions(signal):
             for path in sorted(partition_dir(catalog.data, signal, partition).glob("[0-9]*.db")):
                 if catalog.is_retired(signal, partition, int(path.stem)):

@@ -1,15 +1,13 @@
-"""A segment: one SQLite file with the events of one partition, its text index, roll-ups, marks and dead letters.
+"""A segment: one SQLite file with the rows of one partition, what is derived of them, marks and dead letters.
 
 Active segments are in WAL mode and written by the partition's lease holder alone; a sealed one never changes
-but for being optimised once. All that a batch changes is one transaction: rows, index, roll-ups, dead letters
-and marks are there together or not at all.
+but for being optimised once. All that a batch changes is one transaction: rows, what is derived of them, dead
+letters and marks are there together or not at all. Which tables the rows have is their signal's (`contents.py`).
 """
 
 from __future__ import annotations
 
 import os
-from array import array
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,11 +20,13 @@ import orjson
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.errors import Fenced, StoreCorrupt
+from monitoring.pipeline.store.contents import Contents, StoredRows
+from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
-from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, Dimensions, Rows, allocate
 from monitoring.pipeline.store.space import space_needed
 
-__all__ = ["SCHEMA_VERSION", "DeadLetter", "Head", "Segment", "create", "open_readonly", "read_marks"]
+__all__ = ["SCHEMA_VERSION", "Head", "Segment", "create", "open_readonly", "read_marks"]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4D4F4E53  # "MONS"
@@ -37,17 +37,6 @@ WAL_PAGES = 4000
 """Checkpoint at 16 MB of WAL: half the write-backs of the default 4 MB, and still a quick recovery."""
 
 _SCHEMA = """
-CREATE TABLE log(
-  id INTEGER PRIMARY KEY, offset_ns INTEGER NOT NULL, level INTEGER NOT NULL, service INTEGER NOT NULL,
-  resource INTEGER NOT NULL, logger INTEGER NOT NULL, host INTEGER NOT NULL, message TEXT NOT NULL,
-  trace_id TEXT NOT NULL, span_id TEXT NOT NULL, request_id TEXT NOT NULL, exception TEXT NOT NULL,
-  attributes TEXT NOT NULL);
-CREATE VIRTUAL TABLE text USING fts5(
-  words, content='', detail=none, columnsize=0, tokenize="unicode61 tokenchars '_'");
-CREATE TABLE dimension(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, UNIQUE(kind, value));
-CREATE TABLE minute(
-  minute INTEGER, service INTEGER, level INTEGER, count INTEGER NOT NULL,
-  PRIMARY KEY(minute, service, level)) WITHOUT ROWID;
 CREATE TABLE dead_letter(
   id INTEGER PRIMARY KEY, created INTEGER NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
   ordinal INTEGER NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL, raw BLOB NOT NULL,
@@ -95,25 +84,6 @@ class Head:
         return cls(*row)
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What could not be stored as an event, and why.
-
-    kind: "input" (a reader rejected it), "frame" (undecodable), "conflict" (another frame stands under its seq),
-    "stale" (its mark may have expired), "poison" (it killed the drain).
-    """
-
-    created: int
-    kind: str
-    lane: str
-    seq: int
-    ordinal: int
-    reason: str
-    raw: bytes
-    source: str = ""
-    line: int = 0
-
-
 def create(
     path: Path, *, signal: str, partition: int, number: int, now_ns: int, epoch: int = 0, holder: str | None = None,
     marks: Sequence[tuple[Any, ...]] = (), expired: tuple[int, int] = (0, 0), poison: Sequence[tuple[Any, ...]] = (),
@@ -127,9 +97,9 @@ def create(
     with space_needed(path), closing(apsw.Connection(str(beside))) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL")
         connection.execute("BEGIN")
+        connection.execute(contents_of(signal).schema)
         connection.execute(_SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("INSERT INTO text(text, rank) VALUES('automerge', 16)")
         connection.execute(
             "INSERT INTO head VALUES(1, ?, ?, ?, ?, 0, 0, NULL, NULL, 0, ?, ?, ?, NULL, NULL, ?, ?)",
             (signal, partition, number, now_ns, epoch, holder, boot_seconds(), *expired),
@@ -204,6 +174,7 @@ class Segment:
         self.path = path
         with space_needed(path):
             self.connection = _open_for_writing(path)
+            self.contents: Contents = contents_of(self.head().signal)(self.connection)
         self.epoch = 0
         self._large: bool | None = None
         self.set_memory(large=False)
@@ -214,31 +185,21 @@ class Segment:
         self.connection.close()
 
     def set_memory(self, *, large: bool) -> None:
-        """Small while events trickle (2 MB of pages, 4 MB of index hash), large under load (16 and 16)."""
+        """Small while events trickle (2 MB of pages), large under load (16)."""
         if large == self._large:
             return
         self._large = large
-        cache_kib, hash_bytes = (16_384, 16 << 20) if large else (2048, 4 << 20)
-        self.connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-        self._hash_bytes = hash_bytes
-        self._hash_set = False
+        self.connection.execute(f"PRAGMA cache_size = -{16_384 if large else 2048}")
+        self.contents.set_memory(large=large)
 
     def forget(self) -> None:
         """Drop what is remembered of the file; read again from it."""
-        self._dimensions: Dimensions | None = None
+        self.contents.forget()
         self._marks: dict[str, Mark | None] = {}
-        self._hints: dict[int, int] = {}
 
     def head(self) -> Head:
         """The head row."""
         return Head.read(self.connection)
-
-    @property
-    def dimensions(self) -> Dimensions:
-        """Repeated strings and their numbers."""
-        if self._dimensions is None:
-            self._dimensions = Dimensions(self.connection.execute("SELECT id, kind, value FROM dimension"))
-        return self._dimensions
 
     def mark(self, lane: str) -> Mark | None:
         """The mark of a lane, or None where the lane is unknown. Change a copy (`Mark.restore`) and store it."""
@@ -279,12 +240,17 @@ class Segment:
         with self.transaction():
             pass
 
-    def insert(self, rows: Rows, letters: Sequence[DeadLetter], marks: dict[str, Mark], *, now_ns: int) -> None:
+    def insert(self, rows: StoredRows, letters: Sequence[DeadLetter], marks: dict[str, Mark], *, now_ns: int) -> None:
         """Write rows, dead letters and marks within a transaction that the caller opened."""
         connection = self.connection
-        connection.executemany("INSERT INTO dimension VALUES(?, ?, ?)", self.dimensions.take_new())
-        if rows:
-            self._insert_rows(rows)
+        extent = self.contents.insert(rows)
+        if extent is not None:
+            first, last, spill = extent
+            connection.execute(
+                "UPDATE head SET rows = rows + ?, min_id = min(ifnull(min_id, ?), ?),"
+                " max_id = max(ifnull(max_id, ?), ?), max_spill = max(max_spill, ?)",
+                (len(rows), first, first, last, last, spill),
+            )
         failpoint.hit("drain.mid_transaction")
         if letters:
             self._insert_letters(letters)
@@ -293,43 +259,6 @@ class Segment:
             [mark_row(lane, mark, now_ns) for lane, mark in marks.items()],
         )
         self._marks.update(marks)
-
-    def _insert_rows(self, rows: Rows) -> None:
-        connection = self.connection
-        times, levels, services, *columns, words = rows.by_time().columns
-        newest = connection.execute("SELECT max(id) FROM log").get
-        ids = allocate(times, newest=newest, taken=self._taken, hints=self._hints)
-        offsets, spill = _offsets(times, ids)
-        failpoint.poison(words)
-        connection.executemany(
-            "INSERT INTO log VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            zip(ids, offsets, levels, services, *columns, strict=True),
-        )
-        if not self._hash_set:
-            connection.execute("INSERT INTO text(text, rank) VALUES('hashsize', ?)", (self._hash_bytes,))
-            self._hash_set = True
-        connection.executemany("INSERT INTO text(rowid, words) VALUES(?, ?)", zip(ids, words, strict=True))
-        minutes = _by_minute(ids, services, levels)
-        connection.executemany(
-            "INSERT INTO minute VALUES(?, ?, ?, ?)"
-            " ON CONFLICT(minute, service, level) DO UPDATE SET count = count + excluded.count",
-            [(*key, count) for key, count in minutes.items()],
-        )
-        connection.execute(
-            "UPDATE head SET rows = rows + ?, min_id = min(ifnull(min_id, ?), ?), max_id = max(ifnull(max_id, ?), ?),"
-            " max_spill = max(max_spill, ?)",
-            (len(rows), ids[0], ids[0], ids[-1], ids[-1], spill),
-        )
-
-    def _taken(self, ids: Sequence[int]) -> set[int]:
-        if isinstance(ids, range):
-            found = self.connection.execute("SELECT id FROM log WHERE id BETWEEN ? AND ?", (ids[0], ids[-1]))
-        else:
-            found = self.connection.execute(
-                "SELECT value FROM carray(?) WHERE EXISTS(SELECT 1 FROM log WHERE id = value)",
-                (apsw.carray(array("q", ids)),),
-            )
-        return {row_id for (row_id,) in found}
 
     def _insert_letters(self, letters: Sequence[DeadLetter]) -> None:
         before = self.connection.total_changes()
@@ -370,18 +299,3 @@ def mark_row(lane: str, mark: Mark, now_ns: int) -> tuple[Any, ...]:
         lane, mark.low, mark.through, mark.accounted, mark.missing, mark.window(), mark.committed, mark.dead_lettered,
         mark.emitted, orjson.dumps(mark.dropped).decode(), mark.born, now_ns,
     )  # fmt: skip
-
-
-def _offsets(times: Sequence[int], ids: Sequence[int]) -> tuple[list[int], int]:
-    """Nanoseconds from each id's time to the true time, and the furthest an id lies behind it, microseconds."""
-    offsets = [time - ((row_id >> ID_SHIFT) + EPOCH_US) * 1000 for time, row_id in zip(times, ids, strict=True)]
-    return offsets, max(0, -(min(offsets) // 1000))
-
-
-def _by_minute(ids: Sequence[int], services: Sequence[int], levels: Sequence[int]) -> dict[tuple[int, int, int], int]:
-    """How many rows of each minute, service and level; ids rise, so most batches are of one minute."""
-    first = ids[0] // MINUTE_SHIFT
-    if first == ids[-1] // MINUTE_SHIFT:
-        pairs = Counter(zip(services, levels, strict=True))
-        return {(first, service, level): count for (service, level), count in pairs.items()}
-    return Counter(zip([row_id // MINUTE_SHIFT for row_id in ids], services, levels, strict=True))

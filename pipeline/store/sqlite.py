@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.query import search
+from monitoring.pipeline.query import context, facets, histogram, patterns, search, statistics
+from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters, retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.lease import Holder
-from monitoring.pipeline.store.partition import Limits, Partition, acquire
+from monitoring.pipeline.store.partition import Limits, Partition, acquire, limits_of
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.verify import Report, verify
@@ -24,13 +25,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 def open_store(chosen: Settings, *, reader: Reader | None = None) -> SqliteStore:
     """The log store of these settings. Raises StoreCorrupt where the data directory has none."""
-    limits = Limits(
-        segment_events=chosen.whole("segment_events"),
-        segment_bytes=chosen.whole("segment_bytes"),
-        segment_age_seconds=chosen.number("segment_age"),
-        disk_reserve_bytes=chosen.whole("disk_reserve"),
-    )
-    return SqliteStore(chosen.data, limits, reader=reader)
+    return SqliteStore(chosen.data, limits_of(chosen), reader=reader)
 
 
 class SqliteStore:
@@ -81,6 +76,40 @@ class SqliteStore:
     def event(self, event_id: str, *, deadline: Deadline) -> dict[str, Any] | None:
         """See LogStore."""
         return search.event(self.catalog, self.reader, event_id, deadline=deadline)
+
+    def context(self, event_id: str, *, before: int, after: int, deadline: Deadline) -> context.Context | None:
+        """See LogStore."""
+        return context.context(self.catalog, self.reader, event_id, before=before, after=after, deadline=deadline)
+
+    def histogram(
+        self, query: str, start_ns: int, end_ns: int, *, deadline: Deadline, buckets: int
+    ) -> histogram.Histogram:
+        """See LogStore."""
+        return histogram.histogram(
+            self.catalog, self.reader, query, start_ns, end_ns, deadline=deadline, buckets=buckets
+        )
+
+    def facets(
+        self, query: str, start_ns: int, end_ns: int, *, fields: Sequence[str], limit: int, deadline: Deadline
+    ) -> facets.Facets:
+        """See LogStore."""
+        return facets.facets(
+            self.catalog, self.reader, query, start_ns, end_ns, fields=fields, limit=limit, deadline=deadline
+        )
+
+    def statistics(
+        self, query: str, start_ns: int, end_ns: int, *, group_by: Sequence[str], wanted: Sequence[Aggregate],
+        buckets: int, limit: int, deadline: Deadline,
+    ) -> statistics.Statistics:  # fmt: skip
+        """See LogStore."""
+        return statistics.statistics(
+            self.catalog, self.reader, query, start_ns, end_ns, group_by=group_by, wanted=wanted, buckets=buckets,
+            limit=limit, deadline=deadline,
+        )  # fmt: skip
+
+    def patterns(self, query: str, start_ns: int, end_ns: int, *, limit: int, deadline: Deadline) -> patterns.Patterns:
+        """See LogStore."""
+        return patterns.patterns(self.catalog, self.reader, query, start_ns, end_ns, limit=limit, deadline=deadline)
 
     def letters(self, limit: int) -> list[Letter]:
         """See LogStore."""

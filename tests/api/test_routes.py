@@ -28,7 +28,17 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
+    ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
+    ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
+    ("GET", "/api/v1/logs/stats"): ("viewer", "/api/v1/logs/stats?query=x", {}),
+    ("GET", "/api/v1/logs/patterns"): ("viewer", "/api/v1/logs/patterns?query=x", {}),
+    ("GET", "/api/v1/logs/tail"): ("viewer", "/api/v1/logs/tail?query=x", {"buffered": False}),
+    ("GET", "/api/v1/logs/export"): ("viewer", "/api/v1/logs/export?query=x", {}),
     ("GET", "/api/v1/logs/<event_id>"): ("viewer", "/api/v1/logs/0000000000000000-0-1", {}),
+    ("GET", "/api/v1/logs/<event_id>/context"): ("viewer", "/api/v1/logs/0000000000000000-0-1/context", {}),
+    ("GET", "/api/v1/searches"): ("viewer", "/api/v1/searches", {}),
+    ("PUT", "/api/v1/searches/<name>"): ("operator", "/api/v1/searches/x", {"json": {"query": "x"}}),
+    ("DELETE", "/api/v1/searches/<name>"): ("operator", "/api/v1/searches/nothing", {}),
     ("GET", "/api/v1/frames"): ("ingest", "/api/v1/frames", {}),
     ("POST", "/api/v1/frames"): ("ingest", f"/api/v1/frames?{FRAMES}", {"data": b""}),
     ("PUT", "/api/v1/frames"): ("ingest", f"/api/v1/frames?{FRAMES}", {"json": {"emitted": 0}}),
@@ -54,7 +64,9 @@ def test_the_matrix_knows_every_route_and_every_route_is_served() -> None:
 def test_each_role_may_use_exactly_the_routes_that_are_its_own(instance: Instance) -> None:
     for (method, path), (needed, address, arguments) in MATRIX.items():
         for role in (None, *ROLES):
-            status = instance.call(method, address, role, **arguments).status_code
+            answer = instance.call(method, address, role, **arguments)
+            status = answer.status_code
+            answer.close()
             if needed is None:
                 assert status < 400, (method, path, role)
             elif role is None:

@@ -265,3 +265,25 @@ def test_every_batch_is_stored_once_although_the_api_is_killed_again_and_again(t
     assert served.stop() == 0
     with contextlib.closing(Catalog(tmp_path / "data" / CATALOG_FILE)) as catalog:
         assert verify(catalog).findings == []
+
+
+def test_an_export_is_streamed_whole(served: Served) -> None:
+    served.post(b"\n".join(b'{"message":"exported %d"}' % number for number in range(5000)))
+    assert len(served.search("exported", 5000)) == 5000
+    address = f"{served.url}/api/v1/logs/export"
+    with served.session.get(address, params={"query": "exported"}, stream=True, timeout=30) as answer:
+        assert answer.headers["Transfer-Encoding"] == "chunked"
+        numbers = [int(orjson.loads(line)["message"].split()[1]) for line in answer.iter_lines()]
+    assert sorted(numbers) == list(range(5000))
+
+
+def test_an_open_stream_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    made = Served(tmp_path / "data")
+    with made.session.get(f"{made.url}/api/v1/logs/tail", stream=True, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == b"retry: 2000"
+        made.post(b'{"message":"before the end"}')
+        assert any(b"before the end" in line for line in lines)
+        assert made.stop() == 0
+        with contextlib.suppress(requests.RequestException):  # the connection may be cut
+            assert list(lines) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import random
@@ -22,9 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.cli import main
-from monitoring.cli.follow import WINDOW_NS, Follower
 from monitoring.cli.lines import event_lines
 from monitoring.cli.sources import Found
+from monitoring.pipeline.query import follow
+from monitoring.pipeline.query.follow import WINDOW_NS, Follower
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.settings import TABLE
 from tests.frames import T0, event
@@ -118,7 +121,19 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--since", "yesterday"], ["--jsno"], ["--limit", "0"], ["--follow", "--until", "now"]]
+    "arguments",
+    [
+        ["--since", "yesterday"],
+        ["--jsno"],
+        ["--limit", "0"],
+        ["--follow", "--until", "now"],
+        ["--follow", "--histogram"],
+        ["--export", "xml"],
+        ["--stats", "median(x)"],
+        ["--facets", "a,,b"],
+        ["--follow", "--context", "3"],
+        ["--histogram", "--buckets", "0"],
+    ],
 )
 def test_wrong_usage_is_said_and_ends_with_two(store: LogStore, arguments: list[str]) -> None:
     result = run(*arguments, env=here(store))
@@ -174,6 +189,105 @@ def test_what_is_still_on_its_way_is_said(instance: Instance) -> None:
     assert "what was sent after 2026-09-21T14:13:19Z may still be on its way" in run(*SINCE, env=local).stderr
 
 
+def test_events_are_shown_among_their_neighbours_and_groups_are_told_apart(
+    instance: Instance, remote: dict[str, str]
+) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m%02d","service":"%s","time":%d}' % (at, b"api" if at % 4 else b"other", T0 // SECOND + at)
+        for at in range(40)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(40)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        lines = run("m10 OR m30", *SINCE, "--context", "2", env=environment).stdout.splitlines()
+        assert [line.split()[3] if line != "--" else line for line in lines] == [
+            "m27", "m29", "m30", "m31", "m33", "--", "m07", "m09", "m10", "m11", "m13"
+        ]  # fmt: skip
+
+
+def test_a_histogram_has_a_bar_for_every_bucket_and_is_the_same_over_http(
+    instance: Instance, remote: dict[str, str]
+) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","level":"%s","time":%d}' % (level, T0 // SECOND + at)
+        for level, at in [(b"info", 0)] * 8 + [(b"error", 0)] * 8 + [(b"info", 120)] * 4
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(20)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url, "COLUMNS": "44"}
+    arguments = ("--histogram", "--since", str(T0 // SECOND - 20), "--until", str(T0 // SECOND + 160), "--buckets", "3")
+    for environment in (local, {**remote, "COLUMNS": "44"}):
+        lines = run(*arguments, env=environment).stdout.splitlines()
+        assert lines == ["2026-09-21 14:13Z  16  ████████████████████", "2026-09-21 14:14Z   0",
+                         "2026-09-21 14:15Z   4  █████"]  # fmt: skip
+        document = json.loads(run(*arguments, "--json", env=environment).stdout)
+        assert set(document) == {"interval_seconds", "buckets"}
+        assert [bucket["total"] for bucket in document["buckets"]] == [16, 0, 4]
+    coloured = run(*arguments, env=local, color=True).stdout.splitlines()[0]
+    assert "\x1b[31m" + "█" * 10 in coloured
+    assert "\x1b[32m" + "█" * 10 in coloured
+
+
+def test_facets_are_tables_of_the_commonest_values(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","service":"%s","user":%d}' % (service, user)
+        for service, user in [(b"api", 1)] * 5 + [(b"api", 2)] * 2 + [(b"job", 3)]
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(8)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        shown = run("--facets", "service,user", "--limit", "2", env=environment).stdout.splitlines()
+        assert shown == [
+            "service  events  share", "api           7  87.5%", "job           1  12.5%", "8 events", "",
+            "user  events  share", "1          5  62.5%", "2          2  25.0%", "8 events; 1 more values",
+        ]  # fmt: skip
+        assert json.loads(run("--facets", "user", "--json", env=environment).stdout)["facets"][0]["distinct"] == 3
+
+
+def test_statistics_are_a_table_with_a_group_a_line(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"m","service":"%s","ms":%d}' % (b"api" if number % 4 else b"job", number) for number in range(41)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(41)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        shown = run("--stats", "count, p50(ms),max(ms)", "--by", "service", env=environment).stdout.splitlines()
+        assert shown == ["service  count  p50(ms)  max(ms)", "api         30       20       39",
+                         "job         11       20       40"]  # fmt: skip
+        more = run("--stats", "count", "--by", "ms", "--limit", "1", env=environment).stdout.splitlines()
+        assert more[-1] == "40 more groups"
+
+
+def test_patterns_are_a_line_each(instance: Instance, remote: dict[str, str]) -> None:
+    instance.post(b"\n".join(
+        b'{"message":"job %d failed","level":"error","time":%d}' % (at, T0 // SECOND + at) for at in range(12)
+    ))  # fmt: skip
+    with instance.draining():
+        instance.messages(12)
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    for environment in (local, remote):
+        assert run(*SINCE, "--patterns", env=environment).stdout.splitlines() == [
+            "12  2026-09-21T14:13:20Z - 2026-09-21T14:13:31Z  ERROR   job <*> failed", "12 events"
+        ]  # fmt: skip
+
+
+def test_an_export_is_everything_the_oldest_first(store: LogStore) -> None:
+    store.add([event(number, message=f"a,{number}") for number in range(2500)])
+    found = run(*SINCE, "--export", "ndjson", env=here(store)).stdout.splitlines()
+    assert [json.loads(line)["message"] for line in found] == [f"a,{number}" for number in range(2500)]
+    rows = list(csv.DictReader(io.StringIO(run("n:<3", *SINCE, "--export", "csv", env=here(store)).stdout)))
+    assert [(row["message"], row["attributes"]) for row in rows] == [(f"a,{n}", f'{{"n":{n}}}') for n in range(3)]
+    store.roll_over()
+    store.add([event(9999)])
+    store.catalog.segments("logs")[0].path.write_bytes(b"no database" * 1000)
+    broken = run(*SINCE, "--export", "csv", env=here(store))
+    assert (broken.exit_code, len(broken.stdout.splitlines())) == (1, 2)
+    assert "not whole" in broken.stderr
+
+
 # Following.
 
 
@@ -187,6 +301,9 @@ class _Store:
     def page(self, query: str, start: int, end: int, *, order: Order, limit: int, cursor: str | None) -> Found:
         page = self.store.page(query, start=start, end=end, order=order, limit=min(limit, 7), cursor=cursor)
         return Found(page.events, page.next_cursor, page.partial_reason)
+
+    def count(self, query: str, start: int) -> int:
+        return len(self.store.found(query, start=start))
 
     def complete_through(self) -> int | None:
         return self.complete
@@ -237,6 +354,54 @@ def test_following_forgets_what_no_look_can_meet_again(store: LogStore) -> None:
         assert [found["message"] for found in follower.look()] == [str(step)]
         now += 10 * SECOND
     assert len(follower._seen) <= 3 * WINDOW_NS // (10 * SECOND) + 1
+
+
+def test_who_reads_too_slowly_is_shown_the_newest_and_told_how_many_were_left_out(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST_EVENTS", 10)
+    follower = Follower(_Store(store), "*", lambda: T0)
+    follower.begin(T0, 1)
+    store.add([event(number, message=str(number)) for number in range(3000)])
+    shown = [found["message"] for found in follower.look()]
+    assert follower.missed + len(shown) == 3000
+    assert shown == [str(number) for number in range(3000 - len(shown), 3000)]
+    store.add([event(3000, message="next")])
+    assert [found["message"] for found in follower.look()] == ["next"]
+    assert follower.missed == 0
+
+
+def test_the_memory_of_what_was_seen_is_bounded_and_nothing_is_shown_twice(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST_SEEN", 50)
+    now = T0
+    follower = Follower(_Store(store), "*", lambda: now)
+    follower.begin(T0, 1)
+    shown = []
+    for step in range(60):
+        store.add([event(0, timestamp=now, message=f"{step} {number}") for number in range(10)])
+        shown += [found["message"] for found in follower.look()]
+        assert len(follower._seen) <= 60
+        now += SECOND // 10
+    assert shown == [f"{step} {number}" for step in range(60) for number in range(10)]
+
+
+def test_following_goes_on_where_a_reader_stopped_with_nothing_lost(store: LogStore) -> None:
+    now = T0
+    first = Follower(_Store(store), "*", lambda: now)
+    first.begin(T0, 1)
+    for number in range(5):
+        store.add([event(0, timestamp=now, message=str(number))])
+        first.look()
+        now += SECOND
+    position = first.position
+    store.add([event(0, timestamp=now, message="while away")])
+    second = Follower(_Store(store), "*", lambda: now)
+    resumed = [found["message"] for found in second.resume(position)]
+    assert resumed[-2:] == ["4", "while away"]
+    store.add([event(0, timestamp=now, message="later")])
+    assert [found["message"] for found in second.look()] == ["later"]
 
 
 def test_follow_prints_what_is_there_and_then_what_arrives_until_interrupted(store: LogStore) -> None:

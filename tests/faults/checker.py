@@ -280,7 +280,10 @@ def _check_marks(segment: evidence.Segment, tally: _Tally, report: Report) -> No
 
 
 def _check_catalog(data: Path, report: Report) -> None:
-    query = "SELECT partition, number, sealed_at, min_id, max_id, max_spill, rows, letters FROM segment ORDER BY 1, 2"
+    query = (
+        "SELECT partition, number, sealed_at, min_id, max_id, max_spill, rows, letters FROM segment"
+        " WHERE signal = 'logs' ORDER BY 1, 2"
+    )
     columns = ("sealed", "min_id", "max_id", "max_spill", "rows", "letters")
     with evidence.connect(data / "catalog.db") as connection:
         known = {(row[0], row[1]): row[2:] for row in connection.execute(query)}

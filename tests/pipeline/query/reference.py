@@ -83,6 +83,15 @@ events = st.lists(_events(), min_size=1, max_size=25).map(
 )
 """Some events, each with its number as its release: the one field that no query asks for."""
 
+_UNITS = [500, 1_000_000, 333_333_333, 7_000_000_000, 61_000_000_000, 3_600_000_000_000]
+spread_events = st.tuples(events, st.sampled_from(_UNITS)).map(
+    lambda drawn: [
+        event._replace(timestamp=T0 + (event.timestamp - T0) // 500 * drawn[1] + 13 * number)
+        for number, event in enumerate(drawn[0])
+    ]
+)
+"""The same over times from microseconds to days."""
+
 # Texts and words.
 
 

@@ -9,7 +9,19 @@ import pytest
 
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.parse import parse
-from monitoring.pipeline.query.sql import Compiled, Span, compile_query, select_boundary, select_rows
+from monitoring.pipeline.query.rollup import condition, decision
+from monitoring.pipeline.query.sql import (
+    Compiled,
+    Span,
+    compile_query,
+    count_buckets,
+    count_ids,
+    count_minutes,
+    select_boundary,
+    select_ids,
+    select_rows,
+    select_spilled,
+)
 from monitoring.pipeline.store.reader import View
 from tests.frames import event
 from tests.logstore import LogStore
@@ -101,6 +113,34 @@ _ALL_LEVELS = "(" + " OR ".join(f'"\ue000l{group}"' for group in range(6)) + ")"
 )
 def test_the_index_is_asked_for_what_it_can_decide(view: View, query: str, match: str | None) -> None:
     assert compiled(view, query).match == match
+
+
+@pytest.mark.parametrize("query", ["timeout", "level:error service:worker", "a -b", "conn*"])
+def test_counting_by_the_index_looks_at_no_row(view: View, query: str) -> None:
+    found = compiled(view, query)
+    assert found.match is not None
+    assert not found.verified
+    for statement in (count_ids(found.match, 1, 9), select_ids(found.match, 1, 9, 10),
+                      count_buckets(found.match, 1, 1, 1, 9)):  # fmt: skip
+        step, *_ = plan(view, *statement)
+        assert step.startswith("SCAN text VIRTUAL TABLE INDEX ")
+
+
+@pytest.mark.parametrize("query", ["*", "level:error", "service:worker -level:notice"])
+def test_counting_by_minutes_searches_the_roll_up_alone(view: View, query: str) -> None:
+    decides = decision(parse(query))
+    assert decides is not None
+    where = condition(decides, view.dimensions["service"])
+    steps = plan(view, *count_minutes(where, 0, 1, 1, 9))
+    assert steps[0] == "SEARCH minute USING PRIMARY KEY (minute>? AND minute<?)"
+    assert not any("log" in step or "text" in step for step in steps)
+
+
+@pytest.mark.parametrize("query", ["timeout", "level:notice", "*"])
+def test_rows_next_to_an_edge_are_searched_by_their_ids(view: View, query: str) -> None:
+    match = compiled(view, query).match
+    *_, last = plan(view, *select_spilled(match, 1, 9))
+    assert last.startswith("SEARCH log USING INTEGER PRIMARY KEY")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -259,6 +260,14 @@ def test_an_event_is_shown_whole(store: LogStore) -> None:
     }
     (crash,) = store.found("level:fatal")
     assert crash["exception"]["type"] == "ValueError"
+
+
+def test_more_services_than_travel_one_by_one_are_still_told_apart(tmp_path: Path) -> None:
+    with LogStore(tmp_path) as made:
+        made.add([event(number, service=f"service-{number:03d}") for number in range(200)])
+        assert len(made.found("service:/-0/")) == 100
+        assert len(made.found("-service:/-0/ event")) == 100
+        assert len(made.found("(service:/-[01]5/ OR environment:x) event")) == 20
 
 
 def test_no_text_reaches_the_reserved_tokens(store: LogStore) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from monitoring.pipeline.errors import Fenced, QuerySyntaxError
 from monitoring.pipeline.events.event import Rejected
+from monitoring.pipeline.query.aggregate import aggregates
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.store.interface import LogStore
@@ -53,6 +54,49 @@ class LogStoreContract:
         for found in page.events:
             assert opened.event(found["id"], deadline=Deadline(60)) == found
         writer.release()
+
+    def test_a_histogram_counts_what_a_search_finds(self, opened):
+        writer = opened.acquire(0, ME)
+        write(writer, Sender().frame([event(n * 1000, level=9 if n % 3 else 17) for n in range(60)]))
+        writer.release()
+        for query in ("*", "number level:error", "n:>30", "service:api"):
+            found = opened.histogram(query, T0, T0 + 60_000_000, deadline=Deadline(60), buckets=6)
+            assert len(found.counts) == 6
+            assert sum(bucket.total() for bucket in found.counts) == len(messages(opened, query))
+            assert found.partial_reason is None
+
+    def test_an_event_is_shown_among_its_neighbours_of_the_same_service_and_host(self, opened):
+        writer = opened.acquire(0, ME)
+        write(writer, Sender().frame([event(n, service="web" if n % 2 else "api") for n in range(10)]))
+        writer.release()
+        page = opened.search("n:4", EARLIEST, LATEST, deadline=Deadline(60))
+        found = opened.context(page.events[0]["id"], before=2, after=1, deadline=Deadline(60))
+        assert found.event == page.events[0]
+        assert [each["attributes"]["n"] for each in found.before] == [0, 2]
+        assert [each["attributes"]["n"] for each in found.after] == [6]
+        assert opened.context("nothing", before=1, after=1, deadline=Deadline(60)) is None
+
+    def test_facets_statistics_and_patterns_tell_of_exactly_what_matches(self, opened):
+        for partition in opened.partitions():
+            writer = opened.acquire(partition, ME)
+            sender = Sender(partition)
+            for start in range(0, 30, 10):
+                write(writer, sender.frame([event(start + n, service=f"s{n % 3}") for n in range(10)]))
+                writer.roll_over_if_due()
+            writer.release()
+        span = (T0 + 5_000, T0 + 25_000)
+        facet, n = opened.facets("number", *span, fields=("service", "n"), limit=5, deadline=Deadline(60)).facets
+        assert facet.events == 40
+        assert sum(count for _, count in facet.values) == 40
+        assert (n.values[0][1], n.distinct, n.sampled) == (2, 20, False)
+        told = opened.statistics(
+            "number", *span, group_by=("service",), wanted=aggregates("count,sum(n)"), buckets=1, limit=10,
+            deadline=Deadline(60),
+        )  # fmt: skip
+        assert {row.group[0]: row.values["count"] for row in told.rows} == dict(facet.values)
+        assert sum(row.values["sum(n)"] for row in told.rows) == 2 * sum(range(5, 25))
+        (pattern,) = opened.patterns("number", *span, limit=5, deadline=Deadline(60)).patterns
+        assert (pattern.template.text, pattern.count) == ("event number <*>", 40)
 
     def test_a_frame_is_stored_once_however_often_it_comes(self, opened):
         writer = opened.acquire(0, ME)

@@ -1,0 +1,93 @@
+"""What the addresses that read logs share: range, deadline, how far the store is complete, how an answer ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monitoring.api.problems import Problem
+from monitoring.api.routes import Call
+from monitoring.api.runtime import Runtime
+from monitoring.pipeline.clock import rfc3339
+from monitoring.pipeline.errors import MonitoringError, QuerySyntaxError
+from monitoring.pipeline.query.completeness import complete_through
+from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.ranges import EARLIEST, LATEST, moment
+from monitoring.pipeline.query.search import Order
+
+__all__ = ["answered", "deadline", "end", "names", "order", "start"]
+
+_ORDERS: dict[str, Order] = {"newest": "newest", "oldest": "oldest", "desc": "newest", "asc": "oldest"}
+_LONGEST_NAME = 256
+"""Characters of a field's name: what people write has thirty."""
+
+
+def start(call: Call) -> int:
+    """Where the range begins, nanoseconds since 1970. Raises Problem."""
+    return _moment(call, "start", EARLIEST)
+
+
+def end(call: Call) -> int:
+    """Where it ends, exclusive. Raises Problem."""
+    return _moment(call, "end", LATEST)
+
+
+def _moment(call: Call, name: str, default: int) -> int:
+    text = call.params.get(name)
+    if not text:
+        return default
+    try:
+        return moment(text, call.runtime.now_ns())
+    except QuerySyntaxError as error:
+        raise Problem(400, f"{text[:60]!r} is no time", field=name, fix=error.hint) from error
+
+
+def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tuple[str, ...]:
+    """Names of fields, divided by commas. Raises Problem."""
+    if parameter not in call.params:
+        return tuple(default)
+    found = tuple(dict.fromkeys(name.strip() for name in call.params[parameter].split(",")))
+    if not all(found) or len(found) > most or any(len(name) > _LONGEST_NAME for name in found):
+        raise Problem(
+            400,
+            "not a list of fields",
+            field=parameter,
+            fix=f"1 to {most} names like service,http.status, divided by commas",
+        )
+    return found
+
+
+def order(call: Call, default: Order) -> Order:
+    """Which events come first. Raises Problem."""
+    found = _ORDERS.get(call.params.get("order", default))
+    if found is None:
+        raise Problem(400, "not an order", field="order", fix="newest or oldest")
+    return found
+
+
+def deadline(runtime: Runtime) -> Deadline:
+    """When the answer is due."""
+    return Deadline(runtime.settings.number("query_timeout"))
+
+
+def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | None]]) -> dict[str, Any]:
+    """The answer that `ask` gives with why it is partial, and what every answer says of itself."""
+    began = time.perf_counter()
+    complete = _complete_through(runtime)  # before the search: what arrives meanwhile only makes it truer
+    with runtime.gate.entered():
+        answer, partial = ask()
+    answer["complete_through"] = complete
+    answer["took_ms"] = round((time.perf_counter() - began) * 1000, 3)
+    if partial is not None:
+        answer["partial"] = {"reason": partial}
+    return answer
+
+
+def _complete_through(runtime: Runtime) -> str | None:
+    """What was sent before this moment is searchable; None while the bus cannot tell."""
+    try:
+        now = runtime.now_ns()
+        return rfc3339(complete_through(runtime.streams, runtime.catalog.partitions(), now))
+    except MonitoringError:
+        return None

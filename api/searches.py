@@ -1,0 +1,36 @@
+"""`/api/v1/searches`: queries by a name, shared by all who may read."""
+
+from __future__ import annotations
+
+from monitoring.api.keys import json_object
+from monitoring.api.problems import Problem
+from monitoring.api.routes import Answer, Call
+from monitoring.pipeline.errors import PermanentError, QuerySyntaxError
+
+__all__ = ["listing", "remove", "save"]
+
+
+def listing(call: Call) -> Answer:
+    """All saved searches, by name."""
+    return {"searches": [search.describe() for search in call.runtime.searches.all()]}
+
+
+def save(call: Call, name: str) -> Answer:
+    """Save a query by a name, in place of what had it."""
+    query = json_object(("query",)).get("query")
+    if not isinstance(query, str):
+        raise Problem(400, "a query is needed", field="query", fix='{"query": "level:error"}')
+    try:
+        return call.runtime.searches.save(name, query).describe()
+    except QuerySyntaxError:
+        raise
+    except PermanentError as error:
+        raise Problem(400, str(error), field="name") from error
+
+
+def remove(call: Call, name: str) -> Answer:
+    """Forget a saved search."""
+    found = call.runtime.searches.remove(name)
+    if found is None:
+        raise Problem(404, "there is no such search", field="name", fix="GET /api/v1/searches lists them")
+    return found.describe()

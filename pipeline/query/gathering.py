@@ -1,0 +1,206 @@
+"""Groups of events and what is told of each, gathered row by row in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, NamedTuple
+
+import orjson
+
+from monitoring.pipeline.events.levels import LEVELS, group
+from monitoring.pipeline.query.aggregate import Aggregate
+from monitoring.pipeline.query.counting import Grid
+from monitoring.pipeline.query.fields import DIMENSIONS, IDS, RESOURCES, TEXTS, is_attribute
+from monitoring.pipeline.query.quantiles import Quantiles
+from monitoring.pipeline.query.sql import TRUE_TIME, select_rows
+from monitoring.pipeline.query.sweep import Part, Stopped
+from monitoring.pipeline.query.values import numbers_of, texts_of
+
+__all__ = ["TIME", "Gathering", "Row"]
+
+TIME = "time"
+"""The name that groups by time rather than by an attribute of that name."""
+MAX_GROUPS = 20_000
+"""Groups that are kept while counting: each costs a kilobyte or so."""
+MAX_NUMBERS = 1_000_000
+"""Numbers that are kept for exact quantiles, 8 MB; beyond, they are within a percent."""
+_NONE = (None,)
+"""The group of events without the field."""
+
+
+class Row(NamedTuple):
+    """A group (its bucket's number for "time", None where events lack the field) and its aggregates by their text."""
+
+    group: tuple[Any, ...]
+    values: dict[str, float | int | None]
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """What is known of the numbers of a field in a group."""
+
+    count: int = 0
+    total: float = 0.0
+    least: float = math.inf
+    most: float = -math.inf
+    quantiles: Quantiles | None = None
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
+        if self.quantiles is not None:
+            self.quantiles.add(value)
+
+
+@dataclass(slots=True)
+class _Tally:
+    count: int = 0
+    numbers: dict[str, _Numbers] = field(default_factory=dict)
+
+
+class Gathering:
+    """Groups in the making."""
+
+    def __init__(self, names: tuple[str, ...], wanted: Sequence[Aggregate], cells: Grid) -> None:
+        self._names, self._wanted, self._grid = names, wanted, cells
+        self._fields = {each.field for each in wanted if each.field}
+        self._ranked = {each.field for each in wanted if each.name == "quantile"}
+        self._kept = 0
+        self.approximate = False
+        self._tallies: dict[tuple[Any, ...], _Tally] = {}
+
+    def visit(self, part: Part) -> None:
+        """Take the events of a segment."""
+        dimensions = [name for name in self._names if name != TIME]
+        reads = _Reads(part.view.names, {*dimensions, *self._fields})
+        first, interval = self._grid.first, self._grid.interval
+        place = self._names.index(TIME) if TIME in self._names else None
+        found = select_rows(part.compiled, part.span, newest=True, columns=reads.columns)
+        for time, *row in part.view.connection.execute(*found):
+            event = reads.event(row)
+            numbers = {name: numbers_of(event, name) for name in self._fields}
+            # an array's elements each have a group
+            for key in product(*(texts_of(event, name) or _NONE for name in dimensions)):
+                if place is not None:
+                    key = (*key[:place], (time - first) // interval, *key[place:])
+                self._add(key, numbers)
+
+    def put(self, key: tuple[Any, ...], count: int) -> None:
+        """Take a group whose count is known."""
+        self._tallies[key] = _Tally(count)
+
+    def _add(self, key: tuple[Any, ...], numbers: dict[str, list[float]]) -> None:
+        tally = self._tallies.get(key)
+        if tally is None:
+            if len(self._tallies) >= MAX_GROUPS:
+                raise Stopped("groups")
+            tally = self._tallies[key] = _Tally(0, {name: self._new(name) for name in self._fields})
+        tally.count += 1
+        for name, values in numbers.items():
+            known = tally.numbers[name]
+            for value in values:
+                known.add(value)
+            if name in self._ranked and not self.approximate:
+                self._kept += len(values)
+        if self._kept > MAX_NUMBERS and not self.approximate:
+            self._fold()
+
+    def _new(self, name: str) -> _Numbers:
+        found = _Numbers(quantiles=Quantiles() if name in self._ranked else None)
+        if found.quantiles is not None and self.approximate:
+            found.quantiles.fold()
+        return found
+
+    def _fold(self) -> None:
+        self.approximate = True
+        for tally in self._tallies.values():
+            for numbers in tally.numbers.values():
+                if numbers.quantiles is not None:
+                    numbers.quantiles.fold()
+
+    def rows(self) -> list[Row]:
+        """The groups: by time, then the largest first, then by name."""
+        place = self._names.index(TIME) if TIME in self._names else None
+
+        def order(item: tuple[tuple[Any, ...], _Tally]) -> tuple[Any, ...]:
+            key, tally = item
+            return (0 if place is None else key[place], -tally.count, tuple(map(str, key)))
+
+        return [
+            Row(key, {each.text: self._value(each, key, tally) for each in self._wanted})
+            for key, tally in sorted(self._tallies.items(), key=order)
+        ]
+
+    def _value(self, wanted: Aggregate, key: tuple[Any, ...], tally: _Tally) -> float | int | None:
+        if wanted.name == "count":
+            return tally.count
+        if wanted.name == "rate":
+            return tally.count / (self._width(key) / 1e9)
+        numbers = tally.numbers[wanted.field]
+        if not numbers.count:
+            return None
+        if wanted.name == "quantile":
+            return numbers.quantiles.at(wanted.share) if numbers.quantiles else None
+        values = {"min": numbers.least, "max": numbers.most, "sum": numbers.total}
+        return values[wanted.name] if wanted.name in values else numbers.total / numbers.count
+
+    def _width(self, key: tuple[Any, ...]) -> int:
+        """Nanoseconds of the range that a group's events lie in."""
+        cells = self._grid
+        if TIME not in self._names:
+            return max(1, cells.end - cells.start)
+        bucket = key[self._names.index(TIME)]
+        return max(1, cells.begins(bucket + 1) - cells.begins(bucket))
+
+
+class _Reads:
+    """Which columns the wanted fields stand in, and how they become an event that has just these fields."""
+
+    def __init__(self, names: dict[int, str], wanted: set[str]) -> None:
+        self._readers: list[Callable[[dict[str, Any], Any], None]] = []
+        columns = [TRUE_TIME]
+        for name in ("level", *DIMENSIONS, *IDS, *TEXTS):
+            if name in wanted:
+                columns.append(f"log.{name}")
+                self._readers.append(_reading(name, names))
+        if wanted & set(RESOURCES):
+            columns.append("log.resource")
+            self._readers.append(lambda event, value: event.update(orjson.loads(names[value])))
+        if any(map(is_attribute, wanted)):
+            columns.append("log.attributes")
+            self._readers.append(_attributes)
+        self.columns = ", ".join(columns)
+
+    def event(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The wanted fields of a row."""
+        event: dict[str, Any] = {}
+        for read, value in zip(self._readers, row, strict=True):
+            read(event, value)
+        return event
+
+
+def _reading(name: str, names: dict[int, str]) -> Callable[[dict[str, Any], Any], None]:
+    if name == "level":
+        return lambda event, value: event.__setitem__(name, LEVELS[group(value)])
+    if name in DIMENSIONS:
+        return lambda event, value: event.__setitem__(name, names[value])
+    if name == "exception":
+        return lambda event, value: event.__setitem__(name, _json(value) if value else None)
+    return lambda event, value: event.__setitem__(name, value)
+
+
+def _attributes(event: dict[str, Any], text: str) -> None:
+    found = _json(text) if text else None
+    event["attributes"] = found if isinstance(found, dict) else {}
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

@@ -1,0 +1,99 @@
+"""The metric store on SQLite: segments of a data directory. Implements `interface.MetricStore`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import orjson
+
+from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.events.signals import LATEST_NS
+from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.deltas import WINDOW_NS, Family
+from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS, Gathered, Points, Series, select
+from monitoring.pipeline.store.partition import Limits, Partition, acquire, limits_of
+from monitoring.pipeline.store.rows import id_floor
+from monitoring.pipeline.store.segment import open_readonly
+
+__all__ = ["SqliteMetricStore", "open_metrics"]
+
+_ROWS = 1 << 62
+"""Metric segments do not roll over by rows, which only a text index would make dearer: by size and age."""
+
+
+def open_metrics(chosen: Settings) -> SqliteMetricStore:
+    """The metric store of these settings. Raises StoreCorrupt where the data directory has none."""
+    return SqliteMetricStore(chosen.data, limits_of(chosen))
+
+
+class SqliteMetricStore:
+    """All that a data directory holds of metrics. The catalog must exist. Not for several threads."""
+
+    def __init__(self, data: Path, limits: Limits, *, now_ns: NowNs = wall_ns) -> None:
+        self.catalog = Catalog(data / CATALOG_FILE)
+        self._limits = Limits(_ROWS, limits.segment_bytes, limits.segment_age_seconds, limits.disk_reserve_bytes)
+        self._now_ns = now_ns
+
+    def partitions(self) -> list[int]:
+        """See Store."""
+        return self.catalog.partitions("metrics")
+
+    def acquire(self, partition: int, me: Holder) -> Partition | None:
+        """See Store."""
+        return acquire(self.catalog, "metrics", partition, self._limits, me=me, now_ns=self._now_ns)
+
+    def close(self) -> None:
+        """See Store."""
+        self.catalog.close()
+
+    def families(self) -> dict[Family, int]:
+        """See MetricStore."""
+        found: dict[tuple[Any, ...], tuple[tuple[str, str], int]] = {}
+        for connection in self._segments(None, None):
+            for *key, unit, prose, overflowed in connection.execute(
+                "SELECT name, kind, across, bounds, unit, help, overflowed FROM family"
+            ):
+                before = found.get(tuple(key), (("", ""), 0))[1]
+                found[tuple(key)] = ((unit, prose), before + overflowed)
+        return {
+            Family(name, kind, across, tuple(orjson.loads(bounds)), *prose): overflowed
+            for (name, kind, across, bounds), (prose, overflowed) in sorted(found.items())
+        }
+
+    def series(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> set[Series]:
+        """See MetricStore."""
+        found: set[Series] = set()
+        for connection in self._segments(start_ns, end_ns):
+            found.update(select(connection, name, matchers).values())
+        return found
+
+    def points(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> dict[Series, Points]:
+        """See MetricStore."""
+        first, last = -(-start_ns // WINDOW_NS), -(-end_ns // WINDOW_NS) - 1
+        gathered = Gathered(first, last)
+        for connection in self._segments((first - ALIVE_WINDOWS) * WINDOW_NS, end_ns):
+            gathered.add(connection, name, matchers)
+        return gathered.points()
+
+    def _segments(self, start_ns: int | None, end_ns: int | None) -> Iterator[apsw.Connection]:
+        start = None if start_ns is None else id_floor(_bounded(start_ns))
+        end = None if end_ns is None else id_floor(_bounded(end_ns))
+        for row in self.catalog.segments("metrics", start, end):
+            # One that retention deletes at this moment is not there any more.
+            with contextlib.suppress(FileNotFoundError, apsw.CantOpenError):
+                connection = open_readonly(row.path)
+                with contextlib.closing(connection):
+                    connection.execute("BEGIN")
+                    yield connection
+
+
+def _bounded(time_ns: int) -> int:
+    """The time, or the earliest or latest that a point can have."""
+    return min(max(time_ns, 0), LATEST_NS)
