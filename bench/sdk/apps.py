@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask, g, request
 
-from bench.sdk.own import settle_ours, start
+from bench.sdk.own import delivered, settle_ours, start
 from bench.sdk.peers import devnull
 
 __all__ = ["APPS", "App", "requester"]
@@ -21,10 +21,12 @@ def _nothing() -> None:
 
 
 class App(NamedTuple):
-    """An application set up. `settle` returns when the background has nothing left to do."""
+    """An application set up. `settle` returns when the background has nothing left to do; `delivered` is how many
+    records of ours have left through it so far."""
 
     app: Flask
     settle: Callable[[], object] = _nothing
+    delivered: Callable[[], int] = int
 
 
 def _app() -> Flask:
@@ -81,7 +83,7 @@ def ours(url: str) -> App:
     app = _app()
     start(url)
     FlaskMonitoring(app)
-    return App(app, settle_ours)
+    return App(app, settle_ours, delivered)
 
 
 def opentelemetry(url: str) -> App:

@@ -29,7 +29,7 @@ STEP_SECONDS = 0.01
 RATE = 20_000
 """Events a second: a third of what one drain writes; a step of it (200) overflows nobody's queue."""
 SLOW_RATE = 1000
-ROUNDS = 7
+ROUNDS = 8
 SHORT_ROUNDS = 1
 _VARIETY = 2000
 """Different events, used again and again."""

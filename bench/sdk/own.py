@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.sdk.peers import NAME, Peer, Write, devnull, extra, standard, with_extra
 
-__all__ = ["OURS", "settle_ours", "start"]
+__all__ = ["OURS", "delivered", "settle_ours", "start"]
 
 
 def start(url: str, **overrides: Any) -> None:
@@ -27,7 +27,7 @@ def settle_ours() -> None:
         raise RuntimeError("our events did not reach the bus")
 
 
-def _delivered() -> int:
+def delivered() -> int:
     """Events that were sealed in frames so far."""
     from monitoring.producers import sdk
 
@@ -38,7 +38,7 @@ def _delivered() -> int:
 
 
 def _peer(call: Callable[[], object], write: Write | None = None) -> Peer:
-    return Peer(call, write, settle_ours, _delivered)
+    return Peer(call, write, settle_ours, delivered)
 
 
 def ours(url: str, **overrides: Any) -> Peer:

@@ -101,19 +101,19 @@ def compare(
     between: Callable[[], object],
     seed: int = 1,
 ) -> Found:
-    """Measure the peers named in `options` (each with those of its rounds), after one round that does not count.
+    """Measure the peers named in `options` (each with those of its rounds), so many rounds.
 
-    `between` is called after each peer's turn.
+    The first does not count, unless it is the only one. `between` is called after each peer's turn.
     """
     with _started(part, list(options), url) as (workers, missing):
         found: dict[str, list[Round]] = {worker.name: [] for worker in workers}
         order = list(workers)
         shuffle = random.Random(seed).shuffle
-        for number in range(rounds + 1):
+        for number in range(rounds):
             for worker in order:
                 measured = worker.round(options[worker.name])
                 between()
-                if number:
+                if number or rounds == 1:
                     found[worker.name].append(measured)
             shuffle(order)
         return Found(found, missing)

@@ -36,19 +36,29 @@ for else a text of nothing but such finds would be searched over and over."""
 
 
 class ShapeFinder:
-    """Finds all shapes of the table in a text. Thread-safe."""
+    """Finds all shapes of the table in a text. Thread-safe.
+
+    Compiling takes 16 ms, so it waits for the first text that is suspect: not while a service starts, and never in one
+    that logs no secrets. Threads that come at once do it each, which does no harm.
+    """
 
     def __init__(self, shapes: Sequence[Shape] = SHAPES) -> None:
         self._shapes = shapes
-        self._triggers = [
-            compile_bytes(sought(shape for shape in shapes if shape.where in group), captures=False)
+        self._compiled: tuple[list[Any], Any] | None = None
+        self._patterns: list[Any] = [None] * len(shapes)
+
+    def _compile(self) -> tuple[list[Any], Any]:
+        """The triggers of all shapes, and what tells which shapes a trigger is of."""
+        triggers = [
+            compile_bytes(sought(shape for shape in self._shapes if shape.where in group), captures=False)
             for group in _GROUPS
         ]
-        self._which = re2.Set.MatchSet(self._triggers[0].options)
-        for shape in shapes:
-            self._which.Add(sought((shape,)).encode())
-        self._which.Compile()
-        self._patterns: list[Any] = [None] * len(shapes)
+        which = re2.Set.MatchSet(triggers[0].options)
+        for shape in self._shapes:
+            which.Add(sought((shape,)).encode())
+        which.Compile()
+        self._compiled = triggers, which
+        return self._compiled
 
     def spans(self, data: bytes) -> Iterator[Span]:
         """Secrets, shape by shape; those of one shape are in order and none is inside another."""
@@ -57,11 +67,12 @@ class ShapeFinder:
 
     def _candidates(self, data: bytes) -> set[int]:
         found: set[int] = set()
-        for triggers in self._triggers:
+        all_triggers, which = self._compiled or self._compile()
+        for triggers in all_triggers:
             at = 0
             while trigger := triggers.search(data, at):
                 start, end = trigger.span()
-                found.update(self._which.Match(data[start : max(end, start + _TRIGGER)]) or ())
+                found.update(which.Match(data[start : max(end, start + _TRIGGER)]) or ())
                 at = start + 1 if end - start <= _SHORT else end
         return found
 

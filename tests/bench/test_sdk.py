@@ -40,6 +40,8 @@ def test_the_short_form_measures_every_row(part: str, tmp_path: Path, capsys: py
     assert all("No module named" in reason or "cannot import" in reason for reason in left_out.values())
     for row in rows.values():
         assert all(row[name] > 0 for name in POSITIVE[part]), row
+        if row["key"].startswith("ours") and "arrived" in row and "disabled" not in row["key"]:
+            assert row["arrived"] == 100, "what is measured is published, every event of it"
     printed = capsys.readouterr().out
     assert all(row["name"] in printed for row in rows.values())
     assert found["about"]["python"] in printed
