@@ -10,7 +10,6 @@ of the real one, for all loggers of the process at once.
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Any
 
 from monitoring.pipeline.events import levels
@@ -168,14 +167,11 @@ def threshold() -> int:
 
 
 _loggers: dict[str, StructuredLogger] = {}
-_lock = threading.Lock()
+"""Without a lock: it would be copied locked by a fork, and a signal handler could ask for it in the middle."""
 
 
 def get_logger(name: str | None = None, **fields: Any) -> StructuredLogger:
     """The logger of this name, usually `__name__`; with fields, one that adds them to each of its events."""
     name = name or "root"
-    logger = _loggers.get(name)
-    if logger is None:
-        with _lock:
-            logger = _loggers.setdefault(name, StructuredLogger(name))
+    logger = _loggers.get(name) or _loggers.setdefault(name, StructuredLogger(name))
     return logger.bind(**fields) if fields else logger

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from monitoring.pipeline.publish import own_threads
+from monitoring.pipeline.publish.waker import Waker
 from monitoring.producers.trouble import Trouble
 
 __all__ = ["Rounds"]
@@ -37,7 +38,8 @@ class Rounds:
 
     def _renew(self) -> None:
         self._lock = threading.RLock()
-        self._ending = threading.Event()
+        self._ended = False
+        self._waker = Waker()
         self._thread: threading.Thread | None = None
         for each in self._rounds:
             each.due = self._first(each.interval_seconds)
@@ -56,19 +58,21 @@ class Rounds:
 
     def begin(self) -> None:
         """Have the thread running."""
-        if self._thread is not None or self._ending.is_set() or not self._rounds:
+        if self._thread is not None or self._ended or not self._rounds:
             return
         with self._lock:
             if self._thread is None:
+                self._waker = Waker()  # of the kind that waits now: gevent may have patched since
                 self._thread = threading.Thread(target=self._run, name="monitoring-rounds", daemon=True)
                 try:
                     self._thread.start()
                 except RuntimeError:  # the interpreter ends: no more rounds
-                    self._ending.set()
+                    self._ended = True
 
     def end(self, timeout_seconds: float = 1.0) -> None:
         """No more rounds; waits for the one that is on its way."""
-        self._ending.set()
+        self._ended = True
+        self._waker.wake()
         thread = self._thread
         if thread is not None and thread.ident is not None and thread is not threading.current_thread():
             thread.join(timeout_seconds)
@@ -85,7 +89,7 @@ class Rounds:
         return max(0.0, min(each.due for each in self._rounds) - self._clock())
 
     def _run(self) -> None:
-        ending = self._ending
+        waker = self._waker
         with own_threads.within():
-            while not ending.wait(self.step()):
-                continue
+            while not self._ended:
+                waker.wait(self.step())

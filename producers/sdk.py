@@ -19,6 +19,7 @@ from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.defaults import file_stem, host_name
 from monitoring.pipeline.publish.connect import publisher_from
+from monitoring.pipeline.publish.publisher import EXIT_SECONDS
 from monitoring.pipeline.redact import Redactor
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
@@ -32,7 +33,7 @@ from monitoring.producers.trouble import Trouble
 __all__ = ["Sdk", "running", "start", "stop"]
 
 LAST_SECONDS = 1.0
-"""What a process that ends by `os._exit` may be held up for: it was about to end at once."""
+"""What a process that ends by `os._exit` may be held up for, by a bus that hangs: it was about to end at once."""
 
 
 class Sdk:
@@ -70,7 +71,7 @@ class Sdk:
             self.console.attach()
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
-        atexit.register(_stop_at_exit)
+        atexit.register(_finish)
 
     def _open_root(self, severity: int) -> None:
         """The root logger keeps only warnings until told otherwise; the setting, or its default, tells."""
@@ -81,6 +82,8 @@ class Sdk:
     def stop(self, timeout_seconds: float) -> bool:
         """Send what there is and end; whether everything is on the bus or in the spool."""
         ends = time.monotonic() + timeout_seconds
+        atexit.unregister(_finish)
+        fork.forget()
         if clients.active() is self.client:
             clients.install(None)
         handler.release()
@@ -89,6 +92,12 @@ class Sdk:
         filter_below(0)
         self.rounds.end(min(1.0, timeout_seconds))
         return self.logs.close(max(0.0, ends - time.monotonic()))
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Send what there is, for the process ends. It goes on publishing: others have things to do at the end, too."""
+        ends = time.monotonic() + timeout_seconds
+        self.rounds.end(min(1.0, timeout_seconds))
+        self.logs.finish(max(0.0, ends - time.monotonic()))
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything so far is on the bus, or in the spool where there is one."""
@@ -141,8 +150,8 @@ def start(environ: Mapping[str, str], overrides: Mapping[str, Value]) -> Sdk:
         problems: list[SettingsError] = []
         chosen = settings.load(environ, on_problem=problems.append).replace(**overrides)
         sdk = _assembled(chosen, trouble, problems, console=_wants_console(chosen))
-        if problems:
-            trouble.say("; ".join(map(str, problems)))
+        if said := [*map(str, problems), *filter(None, [fork.without_threads()])]:
+            trouble.say("; ".join(said))
         sdk.start()
         _running = sdk
         return sdk
@@ -175,14 +184,16 @@ def stop(timeout_seconds: float) -> bool:
     return sdk is None or sdk.stop(timeout_seconds)
 
 
-def _stop_at_exit() -> None:
-    stop(3.0)
+def _finish() -> None:
+    sdk = _running
+    if sdk is not None:
+        sdk.finish(EXIT_SECONDS)
 
 
 def _last_words() -> None:
     sdk = _running
     if sdk is not None:
-        sdk.flush(LAST_SECONDS)
+        sdk.finish(LAST_SECONDS)
 
 
 def _renew_after_fork() -> None:

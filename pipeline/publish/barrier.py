@@ -19,13 +19,15 @@ Ack = Literal["spool", "bus", "store"]
 class Barrier:
     """A caller waits until everything that was buffered at `mark` is as safe as `ack`.
 
-    `targets`, each outbox with a seq of it, are known when all of that is sealed.
+    `targets`, each outbox with a seq of it, are known when all of that is sealed. `hopeless`: it is `done` because
+    waiting any longer has no prospect.
     """
 
     mark: Mark
     ack: Ack
     done: threading.Event = field(default_factory=threading.Event)
     given_up: bool = False
+    hopeless: bool = False
     targets: list[tuple[Outbox, int]] | None = None
 
     @property
