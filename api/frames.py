@@ -1,6 +1,6 @@
 """`/api/v1/frames`: the bus for services that cannot reach it. Each method is one of `Transport`'s.
 
-    GET  /api/v1/frames                                   -> {"partitions": {"logs": 2}}
+    GET  /api/v1/frames                                   -> {"partitions": {"logs": 2, "metrics": 1}}
     POST /api/v1/frames?signal&partition&lane   records   -> 202 {"ids": […], "low": n, "full": false}
     GET  /api/v1/frames?signal&partition&lane&id          -> {"present": true}
     PUT  /api/v1/frames?signal&partition&lane   JSON      -> 204
@@ -21,11 +21,11 @@ from monitoring.api.body import read_body
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.bus.frame import Frame, iter_records
-from monitoring.pipeline.errors import FrameCorrupt
+from monitoring.pipeline.errors import FrameCorrupt, SignalUnknown
+from monitoring.pipeline.events.signals import SIGNALS
 
 __all__ = ["ask", "publish", "report"]
 
-SIGNALS = ("logs",)
 MAX_REPORT_BYTES = 1 << 16
 _LANE = re.compile(r"[0-9a-f]{32}")
 _ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
@@ -34,7 +34,7 @@ _ENTRY_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 def ask(call: Call) -> Answer:
     """How many partitions there are; with `id`, whether that entry still waits."""
     if not call.params:
-        return {"partitions": {signal: call.runtime.partitions(signal) for signal in SIGNALS}}
+        return {"partitions": {signal: count for signal in SIGNALS if (count := _partitions(call, signal))}}
     signal, partition, _ = _address(call)
     entry_id = call.params.get("id", "")
     if not _ENTRY_ID.fullmatch(entry_id):
@@ -75,14 +75,22 @@ def report(call: Call) -> Answer:
 def _address(call: Call) -> tuple[str, int, str]:
     """Signal, partition and lane of the request. Raises Problem where one is missing or cannot be."""
     signal, partition, lane = (call.params.get(name, "") for name in ("signal", "partition", "lane"))
-    if signal not in SIGNALS:
-        raise Problem(400, "not a signal", field="signal", fix=f"one of {', '.join(SIGNALS)}")
+    count = _partitions(call, signal) if signal in SIGNALS else 0
+    if not count:
+        raise Problem(400, "not a signal that this instance takes", field="signal", fix="one that GET tells, like logs")
     if not _LANE.fullmatch(lane):
         raise Problem(400, "not a lane", field="lane", fix="32 lower-case hex digits")
-    count = call.runtime.partitions(signal)
     if not partition.isdecimal() or len(partition) > 6 or not int(partition) < count:
         raise Problem(400, "not a partition", field="partition", fix=f"a number from 0 to {count - 1}")
     return signal, int(partition), lane
+
+
+def _partitions(call: Call, signal: str) -> int:
+    """How many partitions the signal has; 0 where this instance takes none of it."""
+    try:
+        return call.runtime.partitions(signal)
+    except SignalUnknown:
+        return 0
 
 
 def _frames(body: bytes, signal: str, lane: str) -> list[Frame]:

@@ -15,11 +15,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitoring.producers import llm
     from monitoring.producers.context import bind, clear, contextual, unbind
     from monitoring.producers.decorators import error_context, log_function
     from monitoring.producers.formatter import JSONFormatter
     from monitoring.producers.handler import MonitoringHandler
     from monitoring.producers.logger import StructuredLogger, get_logger
+    from monitoring.producers.metrics import counter, gauge, histogram, timer
+    from monitoring.producers.work import set_user
 
 __version__ = "0.1.0"
 
@@ -31,9 +34,15 @@ __all__ = [
     "bind",
     "clear",
     "contextual",
+    "counter",
     "error_context",
+    "gauge",
     "get_logger",
+    "histogram",
+    "llm",
     "log_function",
+    "set_user",
+    "timer",
     "unbind",
 ]
 
@@ -44,9 +53,15 @@ _HOMES = {
     "bind": "context",
     "clear": "context",
     "contextual": "context",
+    "counter": "metrics",
     "error_context": "decorators",
+    "gauge": "metrics",
     "get_logger": "logger",
+    "histogram": "metrics",
+    "llm": "llm",
     "log_function": "decorators",
+    "set_user": "work",
+    "timer": "metrics",
     "unbind": "context",
 }
 
@@ -55,7 +70,8 @@ def __getattr__(name: str) -> Any:
     """A name of the public face, imported when it is first asked for: the command line needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"monitoring.producers.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"monitoring.producers.{_HOMES[name]}")
+    value = home if name == _HOMES[name] else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-__all__ = ["NowNs", "boot_id", "boot_seconds", "rfc3339", "wall_ns"]
+__all__ = ["DAY_NS", "NowNs", "boot_id", "boot_seconds", "rfc3339", "wall_ns"]
 
+DAY_NS = 86_400 * 1_000_000_000
 NowNs = Callable[[], int]
 """A function that returns nanoseconds since 1970 in UTC."""
 

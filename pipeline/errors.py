@@ -19,6 +19,7 @@ __all__ = [
     "QuerySyntaxError",
     "RetryableError",
     "SettingsError",
+    "SignalUnknown",
     "StoreCorrupt",
     "StoreFull",
 ]
@@ -59,6 +60,10 @@ class BusFull(RetryableError):
 
 class BusRefused(PermanentError):
     """The bus is there but must not be used as it is configured."""
+
+
+class SignalUnknown(BusRefused):
+    """The instance is there and takes no rows of this signal: its release is older, or it does not serve it."""
 
 
 class FrameCorrupt(PermanentError):

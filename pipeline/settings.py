@@ -7,7 +7,6 @@ misspelt setting that is silently ignored is found at night.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -265,6 +264,8 @@ def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _nearest(name: str) -> str:
     """By the part behind the prefix, which all names share."""
+    import difflib  # 3 ms that a service with right names need not pay
+
     found = difflib.get_close_matches(name.removeprefix("MONITORING_").lower(), _BY_KEY, 1, 0.6)
     return _BY_KEY[found[0]].name if found else ""
 

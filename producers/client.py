@@ -87,7 +87,6 @@ class Client:
         logger: str,
         message: str,
         fields: dict[str, Any],
-        *,
         strict: bool = False,
         echo: bool = True,
     ) -> bool:
@@ -101,7 +100,7 @@ class Client:
             exception = ""
             if not _RESERVED.isdisjoint(fields):
                 context, exception, fields = _sorted_out(context, fields)
-            bound, request_id, trace_id, span_id = context
+            bound, request_id, trace_id, span_id, _ = context
             if bound:
                 fields = {**bound, **fields}
             service, environment, release = self._who

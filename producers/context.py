@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ["IDS", "Context", "bind", "bound", "clear", "contextual", "current", "extended", "unbind"]
 
@@ -17,13 +17,21 @@ IDS = ("request_id", "trace_id", "span_id")
 """Fields that have a column of their own in an event."""
 
 
+class _Work(Protocol):
+    ids: tuple[str, str, str]
+
+
 class Context(NamedTuple):
-    """The fields bound at a point of the program. `fields` is never changed: binding makes another one."""
+    """The fields bound at a point of the program. `fields` is never changed: binding makes another one.
+
+    `work` is the request or job at hand.
+    """
 
     fields: dict[str, Any]
     request_id: str = ""
     trace_id: str = ""
     span_id: str = ""
+    work: _Work | None = None
 
 
 _EMPTY = Context({})
@@ -34,7 +42,7 @@ current: ContextVar[Context] = ContextVar("monitoring_context", default=_EMPTY)
 def bound() -> dict[str, Any]:
     """A copy of everything that is bound now, ids included."""
     context = current.get()
-    ids = {name: value for name, value in zip(IDS, context[1:], strict=True) if value}
+    ids = {name: value for name, value in zip(IDS, context[1:4], strict=True) if value}
     return {**ids, **context.fields}
 
 
@@ -47,13 +55,16 @@ def unbind(*names: str) -> None:
     """Drop fields that were bound; names that are not bound do no harm."""
     context = current.get()
     fields = {name: value for name, value in context.fields.items() if name not in names}
-    ids = ("" if name in names else value for name, value in zip(IDS, context[1:], strict=True))
-    current.set(Context(fields, *ids))
+    request_id, trace_id, span_id = (
+        "" if name in names else value for name, value in zip(IDS, context[1:4], strict=True)
+    )
+    current.set(Context(fields, request_id, trace_id, span_id, context.work))
 
 
 def clear() -> None:
-    """Drop everything that is bound."""
-    current.set(_EMPTY)
+    """Drop everything that is bound. The ids of the request or job at hand stay."""
+    work = current.get().work
+    current.set(_EMPTY if work is None else Context({}, *work.ids, work))
 
 
 @contextmanager
@@ -68,9 +79,11 @@ def contextual(**fields: Any) -> Iterator[None]:
 
 def extended(context: Context, fields: Mapping[str, Any]) -> Context:
     """The context with more fields, later ones winning."""
-    ids = [str(fields[name] or "") if name in fields else known for name, known in zip(IDS, context[1:], strict=True)]
+    known = zip(IDS, context[1:4], strict=True)
+    request_id, trace_id, span_id = (str(fields[name] or "") if name in fields else before for name, before in known)
     rest = {name: value for name, value in fields.items() if name not in IDS}
-    return Context({**context.fields, **rest} if rest else context.fields, *ids)
+    merged = {**context.fields, **rest} if rest else context.fields
+    return Context(merged, request_id, trace_id, span_id, context.work)
 
 
 def _reset(token: Any) -> None:

@@ -30,7 +30,7 @@ _OWN = frozenset(
 
 def event_of(record: logging.LogRecord, resource: Resource) -> Event:
     """The record as an event, with what is bound to the context."""
-    bound, *known = current.get()
+    bound, *known, _ = current.get()
     fields = {**bound, **fields_of(record)}
     error = exceptions.from_exc_info(fields.pop("exc_info", None))
     ids = [str(fields.pop(name, "") or before) for name, before in zip(IDS, known, strict=True)]

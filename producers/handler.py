@@ -11,32 +11,36 @@ from __future__ import annotations
 import logging
 import threading
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers.client import active
-from monitoring.producers.records import fields_of, message_of, severity_of
+from monitoring.producers.records import SEEN, fields_of, message_of, severity_of
+from monitoring.producers.reported import is_reported
 
 __all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
 
-_SEEN = "_monitoring_seen"
+_OWN_THREADS = own_threads.idents
 
 
 def publish(record: logging.LogRecord) -> None:
     """Publish a record, once. Never raises; without a client it does nothing.
 
-    Records of our own sending threads are left out: sending them would make more of them.
+    Records of our own sending threads are left out: sending them would make more of them. So is what a record of a
+    request or job tells already.
     """
     values = record.__dict__
-    if _SEEN in values or threading.get_ident() in own_threads.idents:
+    if SEEN in values or get_ident() in _OWN_THREADS:
         return
     client = active()
-    if client is None:
+    if client is None or is_reported(record):
         return
-    values[_SEEN] = True
-    message = message_of(record)
-    if not _was_expected(record.name, message):
-        client.log(severity_of(record.levelno), record.name, message, fields_of(record), echo=False)
+    fields = fields_of(record)
+    values[SEEN] = True
+    message = record.msg if type(record.msg) is str and not record.args else message_of(record)
+    if _expected.get() is None or not _was_expected(record.name, message):
+        client.log(severity_of(record.levelno), record.name, message, fields, False, False)
 
 
 _expected: ContextVar[tuple[str, str] | None] = ContextVar("monitoring_expected", default=None)
@@ -63,7 +67,7 @@ class MonitoringHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As logging's, without the lock: `publish` is safe in any thread."""
-        kept = self.filter(record)
+        kept = self.filter(record) if self.filters else record
         if kept:
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)

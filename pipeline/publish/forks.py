@@ -7,7 +7,7 @@ emitted before the fork waits, and the first worker sends it, because the master
 
 from __future__ import annotations
 
-import mmap
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["awaited", "check", "in_every_child", "is_heir"]
 
 _renewals: list[Callable[[], None]] = []
 _pid = 0
-_inherited: mmap.mmap | None = None
+_inherited: Any = None
 """One byte that all children share: whether one of them has taken over what the uWSGI master had."""
 _heir = False
 
@@ -41,7 +41,7 @@ def check() -> None:
         return
     _pid = pid
     _heir = _inherited is not None and not _inherited[0] and _uwsgi().worker_id() == 1
-    if _heir and _inherited is not None:
+    if _heir:
         _inherited[0] = 1  # it may be started again, from the same master
     for renew in _renewals:
         renew()
@@ -67,7 +67,7 @@ def _uwsgi() -> Any:
 def _ask_uwsgi() -> None:
     """uWSGI calls one function after each fork. Whoever replaces it later, its decorators do: events `check`, too."""
     global _inherited
-    _inherited = mmap.mmap(-1, 1)
+    _inherited = importlib.import_module("mmap").mmap(-1, 1)
     uwsgi = _uwsgi()
     theirs = getattr(uwsgi, "post_fork_hook", None)
 

@@ -1,6 +1,6 @@
 """The Transport for services that cannot reach the bus: the same frames over `/api/v1/frames`.
 
-GET  /api/v1/frames                                   -> {"partitions": {"logs": 2}}
+GET  /api/v1/frames                                   -> {"partitions": {"logs": 2, "metrics": 1}}
 POST /api/v1/frames?signal&partition&lane   records   -> 202 {"ids": [...], "low": n, "full": false}
 GET  /api/v1/frames?signal&partition&lane&id          -> {"present": true}
 PUT  /api/v1/frames?signal&partition&lane   JSON      -> 204
@@ -19,7 +19,7 @@ import orjson
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.streams import Reply
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, IngestRefused, SettingsError
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, IngestRefused, SettingsError, SignalUnknown
 
 __all__ = ["HttpTransport"]
 
@@ -74,9 +74,12 @@ class HttpTransport:
         """See Transport."""
         answer = self._ask("GET", {})
         try:
-            return int(answer["partitions"][signal])
-        except (KeyError, TypeError, ValueError):
-            raise BusRefused(f"{self._origin} knows no signal {signal}: its release is another than ours") from None
+            count = answer["partitions"].get(signal)
+            if count is None:
+                raise SignalUnknown(f"the instance at {self._origin} takes no {signal}")
+            return int(count)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BusRefused(f"{self._origin} did not tell its partitions: its release is another than ours") from None
 
     def publish(self, signal: str, partition: int, lane: str, frames: Sequence[Frame]) -> Reply:
         """See Transport."""

@@ -1,7 +1,8 @@
-"""From events to payloads: one bad event must not spoil the thousand that share its frame.
+"""From rows to payloads: one bad event must not spoil the thousand that share its frame.
 
-Pure. What cannot be encoded is mended (lone surrogates, None for a text, numbers out of range). What cannot be
-mended, or turns out too large, goes to the dead letters, because the buffer has accepted it.
+Pure. Rows are log events, or those of another signal. What cannot be encoded is mended (lone surrogates, None for
+a text, numbers out of range). What cannot be mended, or turns out too large, goes to the dead letters, because the
+buffer has accepted it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from monitoring.pipeline.bus.frame import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Columns, collapse, encode_columns
-from monitoring.pipeline.events.event import COLUMNS, MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Rejected
+from monitoring.pipeline.events.signals import LOGS, Row, Signal
 from monitoring.pipeline.publish.buffer import BASE_BYTES, text_bytes
 
-__all__ = ["LATEST_NS", "Packed", "Packing", "mend", "pack"]
+__all__ = ["Packed", "Packing", "mend", "pack"]
 
-LATEST_NS = 3_198_000_000_000_000_000
-"""Five days before a row's id, microseconds since 2000 shifted by 12, leaves 64 bits in May 2071."""
 _LETTER_BYTES = 64 << 10
 """Enough of an event that is too large to recognise it."""
 _LARGEST_LINE = (1 << 63) - 1
-_WIDTH = len(COLUMNS)
-_MESSAGE, _EXCEPTION, _ATTRIBUTES = (COLUMNS.index(name) for name in ("message", "exception", "attributes"))
 
 
 class Packed(NamedTuple):
@@ -41,84 +39,93 @@ class Packing(NamedTuple):
     text_bytes: int
 
 
-def pack(events: Sequence[Event], rejected: Sequence[Rejected] = (), *, max_text_bytes: int) -> Packing:
+def pack(
+    rows: Sequence[Row], rejected: Sequence[Rejected] = (), *, max_text_bytes: int, signal: Signal = LOGS
+) -> Packing:
     """Encode a batch as few payloads as `max_text_bytes` (an aim) and the frame's bounds allow. Never raises."""
-    columns = _columns(events)
+    columns = _columns(rows, signal)
     size = text_bytes((), rejected)
     rejected = [item if len(item.raw) <= MAX_EVENT_BYTES else _mend_rejected(item) for item in rejected]
-    size += text_bytes(events) if columns is None else _text_bytes(columns)
-    many = len(events) + len(rejected)
+    size += text_bytes(rows, signal=signal) if columns is None else _text_bytes(columns, signal)
+    many = len(rows) + len(rejected)
     if many > 1 and (size > 2 * max_text_bytes or many > MAX_FRAME_EVENTS):
-        return _halves(events, rejected, max_text_bytes, size)
+        return _halves(rows, rejected, max_text_bytes, size, signal)
     if columns is None:
-        return _mended(events, rejected, max_text_bytes, size)
+        return _mended(rows, rejected, max_text_bytes, size, signal)
     collapsed = collapse(columns)
-    if not _sound(collapsed, columns):
-        return _mended(events, rejected, max_text_bytes, size)
+    if not _sound(collapsed, columns, signal):
+        return _mended(rows, rejected, max_text_bytes, size, signal)
     try:
-        payload = encode_columns(collapsed, rejected)
+        payload = encode_columns(collapsed, rejected, signal)
     except TypeError:
-        return _mended(events, rejected, max_text_bytes, size)
+        return _mended(rows, rejected, max_text_bytes, size, signal)
     if len(payload) > MAX_EVENT_BYTES:
-        large = [event for event in events if _utf8_bytes(event) > MAX_EVENT_BYTES]
+        large = [row for row in rows if _utf8_bytes(row) > MAX_EVENT_BYTES]
         if large:
-            small = [event for event in events if _utf8_bytes(event) <= MAX_EVENT_BYTES]
+            small = [row for row in rows if _utf8_bytes(row) <= MAX_EVENT_BYTES]
             reason = f"the event is larger than {MAX_EVENT_BYTES} bytes"
-            rest = pack(small, [*rejected, *(_letter(event, reason) for event in large)], max_text_bytes=max_text_bytes)
+            letters = [*rejected, *(_letter(row, reason, signal) for row in large)]
+            rest = pack(small, letters, max_text_bytes=max_text_bytes, signal=signal)
             return Packing(rest.frames, rest.dropped, size)
         if len(payload) > MAX_FRAME_BYTES:
-            return _halves(events, rejected, max_text_bytes, size)
+            return _halves(rows, rejected, max_text_bytes, size, signal)
     return Packing([Packed(payload, many)] if many else [], {}, size)
 
 
-def _columns(events: Sequence[Event]) -> list[tuple[Any, ...]] | None:
-    """The events turned by a quarter; None where they are not all of the right width."""
+def _columns(rows: Sequence[Row], signal: Signal) -> list[tuple[Any, ...]] | None:
+    """The rows turned by a quarter; None where they are not all of the right width."""
     try:
-        widths = set(map(len, events))
+        widths = set(map(len, rows))
     except TypeError:
         return None
-    return list(zip(*events)) if widths <= {_WIDTH} else None  # noqa: B905 - the widths are known, `strict` costs 10 %
+    return list(zip(*rows)) if widths <= {len(signal.columns)} else None  # noqa: B905 - the widths are known, `strict` costs 10 %
 
 
-def _text_bytes(columns: list[tuple[Any, ...]]) -> int:
+def _text_bytes(columns: list[tuple[Any, ...]], signal: Signal) -> int:
     """`text_bytes`, three times as fast from columns."""
     if not columns:
         return 0
-    long = (columns[_MESSAGE], columns[_EXCEPTION], columns[_ATTRIBUTES])
-    return sum(sum(map(len, column)) for column in long) + BASE_BYTES * len(columns[0])
+    return sum(sum(map(len, columns[place])) for place in signal.long) + BASE_BYTES * len(columns[0])
 
 
-def _sound(collapsed: Columns, columns: list[tuple[Any, ...]]) -> bool:
+def _sound(collapsed: Columns, columns: list[tuple[Any, ...]], signal: Signal) -> bool:
     """Whether the drain will accept these types and numbers."""
     if not columns:
         return True
-    times, levels, *texts = (
+    first, second, *texts = (
         column if column is whole else (column,) for column, whole in zip(collapsed, columns, strict=True)
     )
+    if set(map(type, first)) != {int} or set(map(type, second)) != {int}:
+        return False
+    (least, most), (lowest, highest) = signal.ranges
     return (
-        set(map(type, times)) == {int} == set(map(type, levels))
-        and min(times) >= 0
-        and max(times) <= LATEST_NS
-        and all(1 <= level <= 24 for level in set(levels))
+        min(first) >= least
+        and max(first) <= most
+        and all(lowest <= value <= highest for value in set(second))  # these are few
         and all(set(map(type, column)) == {str} for column in texts)
     )
 
 
-def _halves(events: Sequence[Event], rejected: Sequence[Rejected], max_text_bytes: int, size: int) -> Packing:
+def _halves(
+    rows: Sequence[Row], rejected: Sequence[Rejected], max_text_bytes: int, size: int, signal: Signal
+) -> Packing:
     """Two batches instead of one; a single rejected input always fits, because `mend` bounds it."""
-    if len(events) + len(rejected) < 2:
-        return Packing([], {"too_large": len(events) + len(rejected)}, size)
-    middle, rejected_middle = (len(events) + 1) // 2, len(rejected) // 2
-    first = pack(events[:middle], rejected[:rejected_middle], max_text_bytes=max_text_bytes)
-    second = pack(events[middle:], rejected[rejected_middle:], max_text_bytes=max_text_bytes)
+    if len(rows) + len(rejected) < 2:
+        return Packing([], {"too_large": len(rows) + len(rejected)}, size)
+    middle, rejected_middle = (len(rows) + 1) // 2, len(rejected) // 2
+    first = pack(rows[:middle], rejected[:rejected_middle], max_text_bytes=max_text_bytes, signal=signal)
+    second = pack(rows[middle:], rejected[rejected_middle:], max_text_bytes=max_text_bytes, signal=signal)
     return Packing(first.frames + second.frames, _sum(first.dropped, second.dropped), size)
 
 
-def _mended(events: Sequence[Event], rejected: Sequence[Rejected], max_text_bytes: int, size: int) -> Packing:
-    mended = [(event, mend(event)) for event in events]
-    letters = [_letter(event, "not an event") for event, sound in mended if sound is None]
+def _mended(
+    rows: Sequence[Row], rejected: Sequence[Rejected], max_text_bytes: int, size: int, signal: Signal
+) -> Packing:
+    mended = [(row, mend(row, signal)) for row in rows]
+    letters = [_letter(row, "not an event", signal) for row, sound in mended if sound is None]
     whole = [*map(_mend_rejected, rejected), *letters]
-    rest = pack([sound for _, sound in mended if sound is not None], whole, max_text_bytes=max_text_bytes)
+    sound = [sound for _, sound in mended if sound is not None]
+    rest = pack(sound, whole, max_text_bytes=max_text_bytes, signal=signal)
     return Packing(rest.frames, rest.dropped, size)
 
 
@@ -126,17 +133,17 @@ def _sum(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
     return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in {**left, **right}}
 
 
-def mend(event: Event) -> Event | None:
-    """The event with values that can be encoded and stored; None where it is not an event at all."""
+def mend(row: Row, signal: Signal = LOGS) -> Row | None:
+    """The row with values that can be encoded and stored; None where it is not a row at all."""
     try:
-        timestamp, level, *texts = event
-        if len(texts) != _WIDTH - 2:
+        first, second, *texts = row
+        if len(texts) != len(signal.columns) - 2:
             return None
-        return Event(
-            min(max(int(timestamp), 0), LATEST_NS),
-            min(max(int(level), 1), 24),
-            *("" if text is None else _clean(str(text)) for text in texts),
-        )
+        numbers = [
+            min(max(int(number), least), most)
+            for number, (least, most) in zip((first, second), signal.ranges, strict=True)
+        ]
+        return signal.row._make([*numbers, *("" if text is None else _clean(str(text)) for text in texts)])
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -160,14 +167,14 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _letter(event: Event, reason: str) -> Rejected:
-    """The dead letter of an event that was accepted and cannot be stored, its beginning kept."""
+def _letter(row: Row, reason: str, signal: Signal) -> Rejected:
+    """The dead letter of a row that was accepted and cannot be stored, its beginning kept."""
     try:
-        raw = orjson.dumps(dict(zip(COLUMNS, event, strict=True)))
+        raw = orjson.dumps(dict(zip(signal.columns, row, strict=True)))
     except (TypeError, ValueError):
-        raw = repr(event).encode(errors="backslashreplace")
+        raw = repr(row).encode(errors="backslashreplace")
     return Rejected(reason, raw[:_LETTER_BYTES], "publisher")
 
 
-def _utf8_bytes(event: Event) -> int:
-    return sum(len(text.encode()) for text in event[2:])
+def _utf8_bytes(row: Row) -> int:
+    return sum(len(text.encode()) for text in row[2:])

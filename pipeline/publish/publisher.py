@@ -19,6 +19,7 @@ from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import BusFull, IngestRefused, MonitoringError, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.signals import SIGNALS, Row
 from monitoring.pipeline.publish import forks, own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
@@ -64,6 +65,10 @@ class Publisher:
     `emit` raises StoreFull or BusFull instead of dropping, and nothing is sent that could not be fsynced.
     Without `required`, while the spool fails, frames are kept in memory like those of a publisher without one.
 
+    `signal` "metrics" publishes deltas instead of log events, batch by batch (`offer`); of what was taken nothing is
+    shed. Where the instance takes no metrics, `offer` says False, nothing is reported as trouble, and the instance is
+    asked again once a minute.
+
     Nothing happens before the first event: no thread, no connection.
     """
 
@@ -94,7 +99,7 @@ class Publisher:
         leaves the process, in the flusher's thread, and answers what is sent in its place, as many events; those of
         a batch for which it raises are dropped. `on_trouble` is told once when the bus or the spool stops working,
         in the flusher's thread, `on_start` whenever threads are started, after a fork too. Raises SettingsError for
-        `required` without a spool.
+        `required` without a spool, KeyError for a signal that is none.
         """
         if required and spool_dir is None:
             raise SettingsError(
@@ -108,7 +113,7 @@ class Publisher:
             now_ns=now_ns,
             mint=mint,
             on_trouble=on_trouble,
-            signal=signal,
+            signal=SIGNALS[signal],
             service=service,
             frame_events=max(1, min(frame_events, max_events // 4)),
             interval_seconds=flush_interval_seconds,
@@ -129,7 +134,7 @@ class Publisher:
     def _reset(self) -> None:
         """Everything that must not cross a fork, new."""
         self._equip()
-        self._buffer = Buffer(*self._bounds, self._rouse, shed=not self._plan.required)
+        self._buffer = Buffer(*self._bounds, self._rouse, shed=not self._plan.required, signal=self._plan.signal)
         self._flusher = Flusher(self._buffer, self._plan)
         self._thread: threading.Thread | None = None
         self._talker: threading.Thread | None = None
@@ -159,7 +164,7 @@ class Publisher:
     # the caller's side
 
     def emit(self, event: Event) -> bool:
-        """Take over an event. False where it was dropped, which is counted. Does not block.
+        """Take over a log event. False where it was dropped, which is counted. Does not block.
 
         Raises nothing unless durability is `required`: then StoreFull or BusFull where it cannot be kept, and
         IngestRefused where it never could.
@@ -177,17 +182,30 @@ class Publisher:
             raise self._refusal()
         return kept
 
-    def emit_all(self, events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> bool:
+    def emit_all(self, rows: Sequence[Row], rejected: Sequence[Rejected] = ()) -> bool:
         """Take over all of these or none; False, counted, where they do not fit. Raises as `emit`."""
         if self._thread is None and not self._start():
-            return self._refuse(len(events) + len(rejected))
+            return self._refuse(len(rows) + len(rejected))
         self._check_spool()
-        if self._buffer.add_all(events, rejected):
+        if self._buffer.add_all(rows, rejected):
             return True
         if self._plan.required:
             raise self._refusal()
-        self._buffer.refuse("buffer_full", len(events) + len(rejected))
+        self._buffer.refuse("buffer_full", len(rows) + len(rejected))
         return False
+
+    def offer(self, rows: Sequence[Row]) -> bool:
+        """Take over all of these, or none and count nothing: whoever offers them keeps them and offers again later.
+
+        Raises nothing, does not block. False where they do not fit, where nobody wants them (the instance takes
+        none of this signal), where `required` cannot be kept, and once `close` was called. A batch that is larger
+        than the buffer is taken once nothing else waits: who offers it bounds it.
+        """
+        if self._closing or self._flusher.unwanted or (self._plan.required and self._flusher.spool_trouble):
+            return False
+        if self._thread is None and not self._start():
+            return False
+        return self._buffer.add_all(rows, alone=True)
 
     def flush(self, timeout_seconds: float = 5.0, ack: Ack = "store") -> bool:
         """Wait until all that was emitted before is as safe as `ack`; whether it came to that in time.
@@ -224,6 +242,11 @@ class Publisher:
         committed = self._flusher.committed_events
         sealed, waiting, dropped = self._buffer.tally()
         return Counters(sealed + waiting + sum(dropped.values()), committed, dropped, waiting, sealed - committed)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether the instance takes none of this signal, as far as is known."""
+        return self._flusher.unwanted
 
     @property
     def trouble(self) -> str:
@@ -343,10 +366,10 @@ class Publisher:
     def _start_threads(self) -> None:
         alone = self._plan.spool_dir is None
         # Known before it runs: a signal handler that logs while it is being started must not start another.
-        self._thread = _thread("monitoring-publisher", self._do_all if alone else self._seal)
+        self._thread = own_threads.thread("monitoring-publisher", self._do_all if alone else self._seal)
         try:
             if not alone and self._talker is None:
-                talker = _thread("monitoring-publisher-talk", self._talk)
+                talker = own_threads.thread("monitoring-publisher-talk", self._talk)
                 talker.start()
                 self._talker = talker
             self._thread.start()
@@ -411,7 +434,7 @@ class Publisher:
                 if not pause:
                     break
                 time.sleep(pause)
-            return barrier.done.wait(max(0.0, ends - self._plan.clock())) and not barrier.hopeless
+            return barrier.done.wait(max(0.0, ends - self._plan.clock())) and not barrier.in_vain
         finally:
             barrier.given_up = True
 
@@ -441,14 +464,6 @@ class Publisher:
         if self._flusher.spool_trouble:
             return StoreFull(self._flusher.spool_trouble)
         return BusFull(f"the buffer is full: {self._flusher.trouble or 'events come faster than they are sent'}")
-
-
-def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
-    def work_silently() -> None:
-        with own_threads.within():
-            work()
-
-    return threading.Thread(target=work_silently, name=name, daemon=True)
 
 
 _live: weakref.WeakSet[Publisher] = weakref.WeakSet()

@@ -16,7 +16,8 @@ from monitoring.pipeline.bus.lanes import Lane
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import BusFull, BusUnavailable, MonitoringError
-from monitoring.pipeline.events.event import Event, Rejected
+from monitoring.pipeline.events.event import Rejected
+from monitoring.pipeline.events.signals import SIGNALS, Row
 from monitoring.pipeline.publish.breaker import Breaker
 from monitoring.pipeline.publish.outbox import Outbox, by_lane
 
@@ -83,7 +84,7 @@ class LaneSender:
 
     def seal(
         self,
-        events: Sequence[Event],
+        rows: Sequence[Row],
         rejected: Sequence[Rejected] = (),
         *,
         persist: Callable[[Frame], None] = lambda frame: None,
@@ -97,9 +98,9 @@ class LaneSender:
         """
         if not self.room:
             raise ValueError(f"lane {self.lane.lane} has no room: wait for commits, or open a new lane")
-        payload = encode_payload(events, rejected)
+        payload = encode_payload(rows, rejected, SIGNALS[self.lane.signal])
         now_ns = self._now_ns() if created is None else created
-        frame = self.lane.draft(payload, len(events) + len(rejected), now_ns, dropped)
+        frame = self.lane.draft(payload, len(rows) + len(rejected), now_ns, dropped)
         persist(frame)
         self.lane.retain(frame)
         return frame

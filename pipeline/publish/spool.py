@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +86,9 @@ class Spool:
                 raise
         return SpoolLane(self, self.directory / lane, lock, signal=signal, partition=None, low=0, files=[])
 
-    def orphans(self, most: int) -> list[SpoolLane]:
-        """So many lanes that nobody owned, locked for this process now. Lanes with nothing to send are removed.
+    def orphans(self, most: int, *, but: Container[str] = ()) -> list[SpoolLane]:
+        """So many lanes that nobody owned, locked for this process now, but none of these signals. Lanes with
+        nothing to send are removed.
 
         Best effort: lanes of other users, which this one may not read, are passed over; a lane that cannot be
         understood is passed over and noted in `damaged`, with the reason.
@@ -99,7 +100,7 @@ class Spool:
             if path.name in self.damaged:
                 continue
             try:
-                found = self._adopt(path)
+                found = self._adopt(path, but)
             except (BlockingIOError, FileNotFoundError, PermissionError):
                 continue  # its owner lives, or has just removed it, or it is not ours to read
             except StoreCorrupt as error:
@@ -145,10 +146,13 @@ class Spool:
             return self._now_ns() - entry.stat().st_mtime_ns < _ABANDONED_SECONDS * 1_000_000_000
         return True
 
-    def _adopt(self, path: Path) -> SpoolLane | None:
+    def _adopt(self, path: Path, but: Container[str]) -> SpoolLane | None:
         lock = _lock(path)
         try:
             signal, partition, low = _read_head(path)
+            if signal in but:
+                os.close(lock)
+                return None
             files = [_File(int(file.stem), file, file.stat().st_size) for file in sorted(path.glob("*.frames"))]
             if files:
                 low = max(low, files[0].first - 1)

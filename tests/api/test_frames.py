@@ -15,8 +15,11 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from werkzeug.serving import make_server
 
+from monitoring.pipeline.bus.frame import encode_payload
 from monitoring.pipeline.errors import BusRefused
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import Rejected
+from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.store.verify import verify
@@ -40,6 +43,20 @@ def fresh_sender(instance: Instance) -> Sender:
 
 def test_the_partitions_are_told(instance: Instance) -> None:
     assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2}}
+
+
+def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
+    sender = fresh_sender(instance)
+    made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
+    frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
+    where = address(sender.lane, 0, "metrics")
+    refused = send(instance, frame.to_record(), where)
+    assert refused.status_code == 400 and refused.json["field"] == "signal"
+    instance.streams.announce({"logs": 2, "metrics": 1}, instance.catalog.instance)
+    assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2, "metrics": 1}}
+    assert send(instance, frame.to_record(), where).status_code == 202
+    assert instance.streams.length("metrics", 0) == 1
+    assert send(instance, frame.to_record(), address(sender.lane, 1, "metrics")).json["field"] == "partition"
 
 
 def test_frames_travel_as_on_the_bus_and_are_stored_once(instance: Instance) -> None:

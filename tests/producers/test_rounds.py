@@ -76,3 +76,13 @@ def test_a_forked_child_has_no_thread_until_it_begins():
     _, status = os.waitpid(child, 0)
     rounds.end()
     assert status == 0
+
+
+def test_an_aligned_round_comes_at_whole_multiples_of_its_interval():
+    clock, calls = Clock(), []
+    rounds = Rounds(Trouble(), clock=clock, now_ns=lambda: int((clock.now + 3) * 1e9))
+    rounds.add("aligned", 10.0, lambda: calls.append(clock.now + 3), aligned=True)
+    for _ in range(3):
+        clock.now += rounds.step()
+    rounds.step()
+    assert calls == [10.0, 20.0, 30.0]

@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from monitoring import get_logger
+from monitoring import counter, get_logger
 from monitoring.pipeline.bus.frame import Frame, decode_payload
 from monitoring.pipeline.bus.streams import Streams, connect, stream_key
 from monitoring.pipeline.errors import SettingsError
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import COLUMNS, Event
 from monitoring.producers import sdk
 from monitoring.producers.logger import threshold
@@ -33,6 +35,19 @@ def events_on(url: str) -> list[Event]:
             [] for _ in COLUMNS
         ]
         found += [Event(*row) for row in zip(*columns, strict=True)]
+    return found
+
+
+def deltas_on(url: str) -> list[tuple[str, str, str, Any]]:
+    """Name, service, labels and value of every delta on the bus, in order."""
+    entries = Streams(connect(url)).read({stream_key("metrics", 0): "0-0"}, count=10_000, block_ms=None)
+    found = []
+    for entry in entries.get(stream_key("metrics", 0), []):
+        payload = decode_payload(Frame.from_fields(entry.fields))
+        columns = [c if isinstance(c, list) else [c] * payload.events for c in payload.columns]
+        for delta in map(Delta._make, zip(*columns, strict=True)):
+            name = orjson.loads(delta.family)["name"]
+            found.append((name, delta.service, delta.labels, orjson.loads(delta.value)))
     return found
 
 
@@ -131,6 +146,36 @@ def test_the_standard_library_can_be_left_alone(environment, bus):
     get_logger("a").warning("this")
     stop_monitoring()
     assert [event.message for event in events_on(bus)] == ["this"]
+
+
+def test_metrics_of_the_process_the_collectors_and_the_sdk_itself_arrive(environment, valkey):
+    Streams(connect(valkey)).announce({"logs": 1, "metrics": 1}, "test")
+    start_monitoring_with_config(bus_url=valkey, service="shop", collectors="process", metrics_interval=0.1)
+    jobs = counter("tests_sdk_jobs_total", "Jobs.", labels=("queue",))
+    jobs.inc(3, queue="password=hunter2")
+    get_logger("a").info("one")
+    ends = time.monotonic() + 30
+    while "process_threads" not in {name for name, *_ in deltas_on(valkey)} and time.monotonic() < ends:
+        time.sleep(0.05)
+    jobs.inc(4, queue="password=hunter2")
+    assert stop_monitoring()
+    found = deltas_on(valkey)
+    of_jobs = [(service, labels, value) for name, service, labels, value in found if name == "tests_sdk_jobs"]
+    assert sum(value for _, _, value in of_jobs) == 7
+    assert {(service, labels) for service, labels, _ in of_jobs} == {
+        ("shop", '{"queue":"password=[REDACTED:password]"}')
+    }
+    assert sum(value for name, _, _, value in found if name == "monitoring_sdk_events") == 1
+    assert "process_threads" in {name for name, *_ in found}
+
+
+def test_an_instance_without_metrics_is_no_trouble(environment, bus, capsys):
+    start_monitoring_with_config(bus_url=bus, metrics_interval=0.1)
+    counter("tests_sdk_unwanted_total").inc()
+    get_logger("a").info("one")
+    assert flush_monitoring()
+    assert stop_monitoring()
+    assert capsys.readouterr().err == ""
 
 
 def test_without_a_bus_it_starts_says_so_once_and_recovers(environment, bus, capsys, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from monitoring.producers.trouble import QUIET_SECONDS, Trouble
 
 
@@ -27,6 +29,19 @@ def test_bugs_are_counted_though_nothing_is_said():
         trouble.bug("an event could not be made", ValueError("x"))
     assert trouble.counts == {"internal": 3}
     assert said == ["monitoring: an event could not be made: ValueError: x\n"]
+
+
+def test_a_task_queues_limit_that_comes_in_while_our_code_runs_is_let_through():
+    class BaseTimeoutException(Exception):
+        """As RQ's is named."""
+
+    class JobTimeoutException(BaseTimeoutException):
+        """And the one it raises."""
+
+    trouble = Trouble(write=lambda line: None)
+    with pytest.raises(JobTimeoutException):
+        trouble.bug("an event could not be made", JobTimeoutException())
+    assert trouble.counts == {}
 
 
 def test_a_closed_standard_error_does_no_harm(monkeypatch):

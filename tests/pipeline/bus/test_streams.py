@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from monitoring.pipeline.bus.streams import META_KEY, Streams, StreamTransport, connect, low_key, stream_key
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
 from tests.frames import Sender, event
 
 
@@ -24,6 +24,17 @@ def test_a_server_without_an_instance_is_not_taken_for_ours(bus):
         transport.partitions("logs")
     streams.announce({"logs": 3}, "instance")
     assert transport.partitions("logs") == 3
+
+
+def test_a_signal_that_the_instance_does_not_take_is_told_from_a_server_without_one(bus):
+    streams, transport = bus
+    with pytest.raises(BusRefused, match="monitoring up"):
+        transport.partitions("metrics")
+    streams.announce({"logs": 3}, "instance")
+    with pytest.raises(SignalUnknown, match="metrics"):
+        transport.partitions("metrics")
+    streams.announce({"logs": 3, "metrics": 1}, "instance")
+    assert transport.partitions("metrics") == 1
 
 
 def test_frames_are_read_in_order_and_only_the_committed_ones_vanish(bus):

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.pipeline.bus.frame import encode_payload
+from monitoring.pipeline.clock import DAY_NS
 from monitoring.pipeline.events.aliases import ROLES
 from monitoring.pipeline.events.defaults import Defaults, file_stem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event
 from monitoring.pipeline.events.lenient import MAX_DEPTH, MAX_RAW_BYTES, NotAnEvent, event_from_json_line, rejected
-from monitoring.pipeline.events.timestamps import DAY_NS
 
 NOW = int(datetime(2024, 6, 1, tzinfo=UTC).timestamp()) * 10**9
 NOON = int(datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9

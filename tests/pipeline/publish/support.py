@@ -11,6 +11,7 @@ from typing import Any
 from monitoring.pipeline.bus.frame import Frame, decode_payload
 from monitoring.pipeline.bus.streams import Reply, Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.publish.publisher import Publisher
 
@@ -19,12 +20,17 @@ def event(number: int, *, level: int = 9, message: str | None = None, attributes
     return Event(number, level, "api", message=str(number) if message is None else message, attributes=attributes)
 
 
+def delta(number: int, labels: str = "{}") -> Delta:
+    return Delta(number, 10_000_000_000, "api", family='{"name":"x","kind":"counter"}', labels=labels, value="1")
+
+
 class Store:
     """Commits every frame once, as the drains do: reads from the start, remembers seqs by lane, deletes, tells."""
 
-    def __init__(self, url: str, *, partitions: int = 1) -> None:
+    def __init__(self, url: str, *, partitions: int = 1, signal: str = "logs", announced: bool = True) -> None:
+        self.signal = signal
         self.streams = Streams(connect(url))
-        self.streams.announce({"logs": partitions}, "test")
+        self.streams.announce({"logs": partitions, **({signal: partitions} if announced else {})}, "test")
         self.partitions = partitions
         self.frames: dict[tuple[str, int], Frame] = {}
         self.doubled = 0
@@ -41,12 +47,11 @@ class Store:
         """Commit what waits; how many entries."""
         found = 0
         for partition in range(self.partitions):
-            key = stream_key("logs", partition)
+            key = stream_key(self.signal, partition)
             entries = self.streams.read({key: "0-0"}, count=count, block_ms=None).get(key, [])
             lanes = {self._apply(Frame.from_fields(entry.fields), partition) for entry in entries}
-            self.streams.settle(
-                "logs", partition, [entry.id for entry in entries], {lane: self.low(lane) for lane in lanes}
-            )
+            lows = {lane: self.low(lane) for lane in lanes}
+            self.streams.settle(self.signal, partition, [entry.id for entry in entries], lows)
             found += len(entries)
         return found
 
@@ -92,7 +97,7 @@ class Store:
     def reports(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for partition in range(self.partitions):
-            found |= self.streams.reports("logs", partition)
+            found |= self.streams.reports(self.signal, partition)
         return found
 
     def assert_sound(self) -> None:

@@ -9,25 +9,33 @@ import redis
 
 from monitoring.pipeline.bus.lanes import Lane
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.publish.adopter import LOOK_SECONDS, Adopter, adopt_orphans
 from monitoring.pipeline.publish.outbox import Outbox
 from monitoring.pipeline.publish.packing import pack
 from monitoring.pipeline.publish.spool import Spool
 from tests.frames import lane_id
-from tests.pipeline.publish.support import Store, event, spooled_lanes, transport
+from tests.pipeline.publish.support import Store, delta, event, spooled_lanes, transport
 
 BOUND = 1 << 30
 
 
 def leave_behind(
-    directory: Path, number: int, *, frames: int = 5, first: int = 0, partition: int | None = None
+    directory: Path,
+    number: int,
+    *,
+    frames: int = 5,
+    first: int = 0,
+    partition: int | None = None,
+    signal: str = "logs",
 ) -> None:
     """A lane with so many frames of one event each, whose process is gone."""
-    journal = Spool(directory, max_bytes=BOUND).create(lane_id(number), "logs")
-    lane = Lane(lane_id(number), "logs", partition)
+    journal = Spool(directory, max_bytes=BOUND).create(lane_id(number), signal)
+    lane = Lane(lane_id(number), signal, partition)
     box = Outbox(lane, journal)
     for index in range(frames):
-        (packed,) = pack([event(first + index)], max_text_bytes=1000).frames
+        row = event(first + index) if signal == "logs" else delta(first + index)
+        (packed,) = pack([row], max_text_bytes=1000, signal=SIGNALS[signal]).frames
         box.seal(packed.payload, packed.events, 1, {})
     box.save()
     if partition is not None:
@@ -75,6 +83,23 @@ def test_what_the_dead_process_had_sent_already_is_stored_once(valkey: str, tmp_
         assert adopt_orphans(tmp_path, way, max_bytes=BOUND, timeout_seconds=30)
     assert store.timestamps() == [0, 1, 2, 3, 4]
     store.assert_sound()
+
+
+def test_lanes_that_the_instance_does_not_take_stay_and_hold_up_no_others(valkey: str, tmp_path: Path) -> None:
+    store = Store(valkey)
+    for number in range(10):
+        leave_behind(tmp_path, number, first=number * 5, signal="metrics")
+    for number in range(10, 13):
+        leave_behind(tmp_path, number, first=number * 5)
+    with store.running():
+        assert not adopt_orphans(tmp_path, transport(valkey), max_bytes=BOUND, timeout_seconds=30)
+    assert store.timestamps() == list(range(50, 65))
+    assert spooled_lanes(tmp_path) == [lane_id(number) for number in range(10)]
+    later = Store(valkey, signal="metrics")
+    with later.running():
+        assert adopt_orphans(tmp_path, transport(valkey), max_bytes=BOUND, timeout_seconds=30)
+    assert later.timestamps() == list(range(50))
+    later.assert_sound()
 
 
 def test_without_a_drain_nothing_is_deleted(valkey: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from monitoring.pipeline.errors import BusUnavailable, SettingsError
 from monitoring.pipeline.publish.connect import publisher_from, transport_from
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.settings import Settings, load
-from tests.pipeline.publish.support import Store, event
+from tests.pipeline.publish.support import Store, delta, event
 
 NOBODY = "unix:///nonexistent/socket"
 
@@ -87,6 +87,19 @@ def test_the_publisher_of_the_settings_delivers(valkey: str, tmp_path: Path) -> 
         some.close()
     assert store.timestamps() == [1]
     assert next(iter(store.reports().values()))["service"] == "shop"
+
+
+def test_the_metrics_have_a_publisher_with_a_share_of_the_buffer(valkey: str, tmp_path: Path) -> None:
+    store = Store(valkey, signal="metrics")
+    some = publisher_from(
+        settings(tmp_path, MONITORING_BUS_URL=valkey, MONITORING_BUFFER_EVENTS="400"), signal="metrics"
+    )
+    assert some._buffer.max_events == 100
+    assert some.offer([delta(number) for number in range(100)])
+    with store.running():
+        assert some.flush(20)
+        some.close()
+    assert store.timestamps() == list(range(100))
 
 
 @pytest.mark.parametrize("durability", ["spool", "required"])

@@ -23,6 +23,7 @@ from monitoring.pipeline.errors import (
     IngestRefused,
     MonitoringError,
     SettingsError,
+    SignalUnknown,
 )
 from monitoring.pipeline.publish.http import HttpTransport
 from tests.frames import Sender, event, lane_id
@@ -188,10 +189,17 @@ def test_an_answer_that_is_no_monitoring_apis_is_unavailability(api: Scripted, w
         way.publish("logs", 0, lane_id(0), [])
 
 
-def test_a_signal_that_the_other_side_does_not_know_is_refused(api: Scripted, way: HttpTransport) -> None:
+def test_a_signal_that_the_other_side_does_not_take_is_told_from_another_api(api: Scripted, way: HttpTransport) -> None:
     api.say(200, {"partitions": {"logs": 2}})
-    with pytest.raises(BusRefused, match="spans"):
+    with pytest.raises(SignalUnknown, match="spans"):
         way.partitions("spans")
+    answers: list[Any] = [{"partitions": {"spans": "many"}}, {"partitions": 3}, {}, []]
+    for answer in answers:
+        api.answers.clear()
+        api.say(200, answer)
+        with pytest.raises(BusRefused) as caught:
+            way.partitions("spans")
+        assert not isinstance(caught.value, SignalUnknown)
 
 
 def test_nobody_there_is_unavailability() -> None:

@@ -8,19 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS, Payload, decode_payload, seal
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.signals import LATEST_NS, LOGS, METRICS, Signal
 from monitoring.pipeline.publish.buffer import text_bytes
-from monitoring.pipeline.publish.packing import LATEST_NS, Packing, mend, pack
+from monitoring.pipeline.publish.packing import Packing, mend, pack
 
 AIM = 256 << 10
 
 
-def decoded(packing: Packing) -> list[Payload]:
+def decoded(packing: Packing, signal: Signal = LOGS) -> list[Payload]:
     """As the drain would read them: raises where it could not."""
     return [
         decode_payload(
             seal(
-                lane="0" * 32, seq=1, released_below=1, signal="logs", count=packed.events, created=1,
+                lane="0" * 32, seq=1, released_below=1, signal=signal.name, count=packed.events, created=1,
                 counters={"emitted": packed.events, "dropped": {}}, payload=packed.payload,
             )
         )
@@ -131,6 +133,19 @@ def test_a_frame_has_no_more_events_than_the_wire_allows() -> None:
 def test_rejected_input_is_cut_to_what_a_dead_letter_may_hold() -> None:
     packing = pack([], [Rejected("bad", b"x" * (MAX_EVENT_BYTES + 5))], max_text_bytes=AIM)
     assert len(decoded(packing)[0].rejected[0].raw) == MAX_EVENT_BYTES
+
+
+def test_deltas_are_packed_mended_and_spread_like_events() -> None:
+    sound = Delta(1, 10, "api", family="{}", labels="{}", value="1")
+    other: Any = sound
+    odd: list[Any] = [sound, sound._replace(window=-5, labels="\ud800"), other._replace(host=7), (1, 2, *"abcdefgh")]
+    packing = pack(odd, max_text_bytes=AIM, signal=METRICS)
+    (payload,) = decoded(packing, METRICS)
+    assert payload.events == 3 and len(payload.rejected) == 1 and packing.dropped == {}
+    assert payload.columns[1] == [10, 0, 10] and payload.columns[7] == ["{}", "\ufffd", "{}"]
+    assert payload.columns[5] == ["", "", "7"] and b"'a', 'b'" in payload.rejected[0].raw
+    many = pack([sound._replace(labels="x" * 100_000)] * 20, max_text_bytes=AIM, signal=METRICS)
+    assert sum(frame.events for frame in many.frames) == 20 and len(many.frames) > 1
 
 
 _texts = st.text(st.characters(codec=None), max_size=20)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from monitoring.pipeline.bus.frame import decode_payload
 from monitoring.pipeline.errors import BusFull, BusUnavailable, IngestRefused, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.publish.publisher import Counters, Publisher
-from tests.pipeline.publish.support import FlakyTransport, Store, event, publisher, spooled_lanes, transport
+from tests.pipeline.publish.support import FlakyTransport, Store, delta, event, publisher, spooled_lanes, transport
 from tests.pipeline.publish.test_spool import file_size_limit
 
 INFO, WARNING = 9, 13
@@ -302,6 +303,81 @@ def test_closing_says_goodbye(valkey: str) -> None:
         assert not some.emit(event(2))
         assert settle(some).dropped == {"closed": 1}
         assert some.close(), "twice is no error"
+
+
+# metrics
+
+
+def test_a_batch_is_taken_whole_or_not_at_all_and_a_refusal_is_no_drop(valkey: str) -> None:
+    store = Store(valkey, signal="metrics")
+    with closing(publisher(valkey, signal="metrics", max_events=100)) as some:
+        offered = taken = 0
+        while some.offer([delta(number) for number in range(offered, offered + 30)]):
+            offered += 30
+        taken = offered
+        assert settle(some).emitted == taken and some.counters().dropped == {}
+        with store.running():
+            assert some.flush(20)
+            assert some.offer([delta(number) for number in range(taken, taken + 250)]), "alone, though larger than all"
+            assert some.flush(20)
+        assert settle(some).committed == taken + 250
+    assert store.timestamps() == list(range(taken + 250))
+    store.assert_sound()
+    assert not some.offer([delta(0)]) and some.counters().dropped == {}, "closed"
+
+
+def test_where_nobody_takes_metrics_that_is_no_trouble_and_nothing_is_lost_once_somebody_does(valkey: str) -> None:
+    Store(valkey)
+    troubles: list[str] = []
+    ahead = [0.0]
+    with closing(
+        publisher(
+            valkey,
+            signal="metrics",
+            on_trouble=troubles.append,
+            clock=lambda: time.monotonic() + ahead[0],
+        )
+    ) as some:
+        assert some.offer([delta(0)]), "it is not known yet"
+        assert not some.flush(20), "and this does not take twenty seconds"
+        assert not some.offer([delta(1)]) and some.trouble == ""
+        assert settle(some) == Counters(1, 0, {}, 1, 0)
+        store = Store(valkey, signal="metrics")
+        with store.running():
+            assert not some.flush(20), "it is asked once a minute"
+            ahead[0] += 61
+            assert some.flush(20)
+            assert some.offer([delta(1)]) and some.flush(20)
+    assert store.timestamps() == [0, 1]
+    assert troubles == []
+
+
+def test_a_process_that_ends_where_nobody_takes_metrics_does_not_wait(valkey: str, tmp_path: Path) -> None:
+    Store(valkey)
+    some = publisher(valkey, signal="metrics")
+    some.offer([delta(0)])
+    began = time.monotonic()
+    assert not some.close(100)
+    spooled = publisher(valkey, signal="metrics", spool_dir=tmp_path)
+    spooled.offer([delta(0)])
+    assert spooled.close(100), "it is safe until somebody does"
+    assert time.monotonic() - began < 60
+    assert len(spooled_lanes(tmp_path)) == 1
+
+
+def test_a_bus_that_is_away_is_trouble_for_metrics_too(valkey_servers: Callable[..., Any]) -> None:
+    server = valkey_servers()
+    store = Store(server.url, signal="metrics")
+    server.kill()
+    troubles: list[str] = []
+    with closing(publisher(server.url, signal="metrics", on_trouble=troubles.append)) as some:
+        assert some.offer([delta(0)])
+        assert not some.flush(0.5) and some.trouble and len(troubles) == 1
+        server.start()
+        store.streams.announce({"metrics": 1}, "test")
+        with store.running():
+            assert some.flush(30)
+    assert store.timestamps() == [0]
 
 
 # the spool

@@ -35,7 +35,7 @@ class Bus:
 
     def announce(self) -> None:
         """What `monitoring up` does."""
-        self.streams.announce({"logs": 1}, "test")
+        self.streams.announce({"logs": 1, "metrics": 1}, "test")
 
     def frames(self) -> list[Frame]:
         """By lane and seq, verified; what was sent again, and is the same, counts once."""
@@ -80,13 +80,16 @@ class Bus:
         ending = threading.Event()
 
         def commit() -> None:
-            key, cursor, low = stream_key("logs", 0), "0-0", dict[str, int]()
+            cursors = {signal: "0-0" for signal in ("logs", "metrics")}
+            low = {signal: dict[str, int]() for signal in cursors}
             with suppress(MonitoringError):  # the test has taken the bus away
                 while not ending.wait(0.01):
-                    for entry in self.streams.read({key: cursor}, count=1000, block_ms=None).get(key, ()):
-                        cursor, frame = entry.id, Frame.from_fields(entry.fields)
-                        low[frame.lane] = max(low.get(frame.lane, 0), frame.seq)
-                    self.streams.settle("logs", 0, [], low)
+                    for signal, cursor in cursors.items():
+                        key = stream_key(signal, 0)
+                        for entry in self.streams.read({key: cursor}, count=1000, block_ms=None).get(key, ()):
+                            cursors[signal], frame = entry.id, Frame.from_fields(entry.fields)
+                            low[signal][frame.lane] = max(low[signal].get(frame.lane, 0), frame.seq)
+                        self.streams.settle(signal, 0, [], low[signal])
 
         thread = threading.Thread(target=commit)
         thread.start()

@@ -19,6 +19,7 @@ import pytest
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.errors import BusUnavailable
 from monitoring.pipeline.events.event import Event
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.buffer import Buffer
 from monitoring.pipeline.publish.flusher import Flusher, Plan
@@ -189,7 +190,7 @@ def test_an_hour_without_a_bus_asks_for_it_every_few_seconds_and_then_sends_what
     buffer = Buffer(1000, 1 << 20, lambda: None)
     flusher = Flusher(buffer, Plan(
         transport_factory=connect, choose_partition=by_lane, refine=None, clock=lambda: now[0],
-        now_ns=lambda: int(now[0] * 1e9), mint=lambda: uuid.uuid4().hex, on_trouble=said.append, signal="logs",
+        now_ns=lambda: int(now[0] * 1e9), mint=lambda: uuid.uuid4().hex, on_trouble=said.append, signal=SIGNALS["logs"],
         service="app", frame_events=100, interval_seconds=0.2, retain_bytes=1 << 18, spool_dir=None, spool_bytes=0,
         required=False,
     ))  # fmt: skip
