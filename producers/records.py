@@ -6,8 +6,9 @@ import logging
 from itertools import islice
 from typing import Any
 
+from monitoring.producers import foreign
 from monitoring.producers.logger import from_standard
-from monitoring.producers.values import shown
+from monitoring.producers.values import shown, text_of
 
 __all__ = ["SEEN", "fields_of", "message_of", "severity_of"]
 
@@ -29,9 +30,9 @@ def message_of(record: logging.LogRecord) -> str:
     A mapping as message is an event of structlog on its way through the standard library: its `event` it is.
     """
     if type(record.msg) is dict and "event" in record.msg:
-        return str(record.msg["event"])
+        return text_of(record.msg["event"])
     try:
-        return record.getMessage()
+        return foreign.call(record.getMessage)
     except Exception:
         return f"{shown(record.msg)} {shown(record.args)}"
 

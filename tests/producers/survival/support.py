@@ -80,7 +80,7 @@ class Bus:
         ending = threading.Event()
 
         def commit() -> None:
-            cursors = {signal: "0-0" for signal in ("logs", "metrics")}
+            cursors = dict.fromkeys(("logs", "metrics"), "0-0")
             low = {signal: dict[str, int]() for signal in cursors}
             with suppress(MonitoringError):  # the test has taken the bus away
                 while not ending.wait(0.01):
