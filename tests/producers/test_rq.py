@@ -31,7 +31,7 @@ from monitoring.startup import start_monitoring_with_config, stop_monitoring
 from tests.producers import jobs
 from tests.producers.support import TRACE, TRACEPARENT, records, serving_wsgi, wait_for
 from tests.producers.test_propagate import Called
-from tests.producers.test_sdk import events_on
+from tests.producers.test_sdk import deltas_on, events_on
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,18 +238,23 @@ def test_a_job_that_somebody_stops_is_recorded_by_its_worker(captured, queue):
     assert record.request_id == "order-7"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_job_that_does_nothing_but_log_is_out_of_time_too(captured, queue):
-    """RQ raises its timeout wherever the job is just then, which may be within a log call: it must not stay there."""
-    for _ in range(3):
+    """RQ raises its timeout wherever the job is just then, which may be within a log call: it must not stay there.
+
+    Once in a while it comes in a callback of the garbage collector (hypothesis has one), and stays there: so, two jobs.
+    """
+    for _ in range(2):
         queue.enqueue(jobs.chatter, job_timeout=1)
     run(queue)
-    found = records(captured, 3, logger="monitoring.job")
-    assert {record.exception["type"] for record in found if record.exception} == {"rq.timeouts.JobTimeoutException"}
+    found = [record.exception for record in records(captured, 2, logger="monitoring.job") if record.exception]
+    assert found
+    assert {exception["type"] for exception in found} == {"rq.timeouts.JobTimeoutException"}
 
 
 def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, queue, monkeypatch, tmp_path):
     """Everything real: a request, a forking worker whose horses end by os._exit, an outgoing request, the bus."""
-    Streams(connect(valkey)).announce({"logs": 1}, "test")
+    Streams(connect(valkey)).announce({"logs": 1, "metrics": 1}, "test")
     monkeypatch.setenv("MONITORING_BUS_URL", valkey)
     monkeypatch.setenv("MONITORING_DATA_DIR", str(tmp_path))
     start_monitoring_with_config(service="shop", collectors="none", console="off")
@@ -272,6 +277,8 @@ def test_the_chain_from_request_to_job_to_another_service_is_one_trace(valkey, q
     assert asked.trace_id == done.trace_id == TRACE
     assert asked.request_id == done.request_id == "order-7"
     assert called.seen == [{"X-Request-ID": "order-7", "traceparent": f"00-{TRACE}-{done.span_id}-01"}]
+    measured = {(name, labels) for name, _, labels, _ in deltas_on(valkey)}
+    assert ("http_server_request_duration_seconds", '{"method":"POST","route":"/orders","status":"200"}') in measured
 
 
 def test_the_rq_command_starts_it_by_a_settings_module(valkey, queue, tmp_path):

@@ -1,0 +1,5 @@
+"""Hiding secrets in what a process logs, before it leaves the process."""
+
+from monitoring.pipeline.redact.redactor import Redactor
+
+__all__ = ["Redactor"]
