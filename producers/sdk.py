@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from monitoring.pipeline import settings
@@ -108,7 +109,7 @@ class Sdk:
         instrumentation.begin(self.settings, self.redactor.text, self.trouble)
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
-        atexit.register(_finish)
+        _hear_of_the_end()
         self.rounds.begin()
 
     def _open_root(self, severity: int) -> None:
@@ -120,7 +121,6 @@ class Sdk:
     def stop(self, timeout_seconds: float) -> bool:
         """Send what there is and end; whether everything is on the bus or in the spool."""
         ends = time.monotonic() + timeout_seconds
-        atexit.unregister(_finish)
         fork.forget()
         if clients.active() is self.client:
             clients.install(None)
@@ -240,6 +240,12 @@ def stop(timeout_seconds: float) -> bool:
     with _lock:
         sdk, _running = _running, None
     return sdk is None or sdk.stop(timeout_seconds)
+
+
+@cache
+def _hear_of_the_end() -> None:
+    """Once: what is taken out again leaves its place empty in `atexit`'s list, for ever."""
+    atexit.register(_finish)
 
 
 def _finish() -> None:

@@ -63,13 +63,6 @@ ON_TIME = ["atexit, registered before the start", "atexit, registered before the
            "atexit, registered behind the start"]  # fmt: skip
 
 
-@pytest.fixture(params=["refuses", "hangs", "is stopped"])
-def no_bus(request, valkey_servers: Callable[..., Any]) -> Iterator[str]:
-    """The URL of a bus that is of no use."""
-    with useless(request.param, valkey_servers) as url:
-        yield url
-
-
 @contextmanager
 def useless(kind: str, valkey_servers: Callable[..., Any]) -> Iterator[str]:
     """A port that nobody listens on, a server that accepts and never answers, a server that was stopped."""
@@ -108,9 +101,13 @@ def test_threads_that_log_without_end_do_not_hold_it_up(bus, tmp_path):
     assert len(messages) == told["emitted"] - told.get("buffer_full", 0) - told.get("shed", 0) - told["closed"]
 
 
-@pytest.mark.parametrize("how", ["silent", "chatter"])
-def test_it_does_not_hang_or_complain_where_the_bus_is_of_no_use(no_bus, tmp_path, how):
-    done = run(LAST_WORDS, no_bus, tmp_path, how)
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("refuses", "silent"), ("refuses", "chatter"), ("hangs", "silent"), ("is stopped", "chatter")],
+)
+def test_it_does_not_hang_or_complain_where_the_bus_is_of_no_use(valkey_servers, tmp_path, kind, how):
+    with useless(kind, valkey_servers) as url:
+        done = run(LAST_WORDS, url, tmp_path, how)
     assert done.status == 0
     lines = done.errors.splitlines()
     assert len(lines) <= 1 and all(line.startswith("monitoring: ") for line in lines), done.errors
