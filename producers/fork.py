@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 
 from monitoring.pipeline.publish.forks import in_every_child
 
-__all__ = ["after_fork", "before_exit", "forget", "held_off", "without_threads"]
+__all__ = ["after_fork", "before_exit", "forget", "held_off", "may_start_threads", "without_threads"]
 
 LONGEST_SECONDS = 1.0
 """How long a fork is held off at most; what is imported meanwhile takes 20 ms."""
@@ -89,6 +89,15 @@ def after_fork(renew: Callable[[], None]) -> None:
     if not _children:
         in_every_child(lambda: _children[-1]())
     _children[:] = [renew]
+
+
+def may_start_threads() -> bool:
+    """Whether a child that was forked just now may start one, though it has said nothing yet.
+
+    Where gevent stands in for threads its hub is made anew after this: a greenlet has to wait for the first event.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is None or not monkey.is_module_patched("threading")
 
 
 def without_threads() -> str:

@@ -162,6 +162,8 @@ class Sdk:
         self.rounds.renew_after_fork()
         self.collectors.renew_after_fork()
         self.own.renew_after_fork()
+        if fork.may_start_threads():
+            self.rounds.begin()
 
 
 def redactor_from(chosen: Settings) -> Redactor:
