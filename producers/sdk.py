@@ -40,8 +40,9 @@ from monitoring.producers.trouble import Trouble
 
 __all__ = ["Sdk", "running", "start", "stop"]
 
-LAST_SECONDS = 1.0
-"""What a process that ends by `os._exit` may be held up for, by a bus that hangs: it was about to end at once."""
+LAST_SECONDS = EXIT_SECONDS
+"""What a process that ends by `os._exit` may be held up for where the bus neither takes the rest nor refuses. On a
+host with more to do than cores, one second was too short for twenty children that ended at once."""
 
 
 class Sdk:

@@ -26,15 +26,14 @@ def noise(name):
 threads = [threading.Thread(target=noise, args=(name,)) for name in range(3)]
 for thread in threads:
     thread.start()
-children = []
+statuses = []
 for number in range(20):
     child = os.fork()
     if child == 0:
         get_logger(f"child.{number}").info("structured", number=number, pid=os.getpid())
         logging.getLogger(f"child.{number}").info("standard", extra={"number": number, "pid": os.getpid()})
         os._exit(0)
-    children.append(child)
-statuses = [os.waitpid(child, 0)[1] for child in children]
+    statuses.append(os.waitpid(child, 0)[1])
 ending.set()
 for thread in threads:
     thread.join()
