@@ -19,7 +19,7 @@ from monitoring.pipeline.redact.keys import Finding, KeyBook
 from monitoring.pipeline.redact.opacity import is_encoded
 from monitoring.pipeline.redact.separation import SEPARATION, By, How, separated
 from monitoring.pipeline.redact.spans import MARK_START, Span
-from monitoring.pipeline.redact.stems import STRONG_STEMS, WEAK_STEMS, name_start
+from monitoring.pipeline.redact.stems import ANY_KEY, STRONG_STEMS, WEAK_STEMS, name_start
 from monitoring.pipeline.redact.values import is_data, is_hidden, is_read_out, is_sentence
 
 __all__ = ["PairFinder"]
@@ -60,7 +60,7 @@ class PairFinder:
     def __init__(self, keys: KeyBook, own: str = "") -> None:
         self._keys = keys
         self._extents = Extents()
-        stems = "|".join(filter(None, (own, STRONG_STEMS, WEAK_STEMS)))
+        stems = "|".join(filter(None, (own, STRONG_STEMS, WEAK_STEMS, ANY_KEY)))
         name = f"(?i:{stems})[A-Za-z0-9_.-]{{0,32}}"
         self._names = compile_bytes(f"{name}(?:{SEPARATION})", captures=False)
         self._name = compile_bytes(name, captures=False)
