@@ -43,7 +43,7 @@ _ASIDE = "|".join(
     (
         rf"[\\\"'`]+{_BLANK},",
         rf"(?:[\\\"'`,;\s]|\\+[nrt])*value[\\\"'`]*{_BLANK}[:=]",
-        r"[ \t]+(?:is|was|are)[ \t:]",
+        r"[ \t]+(?:is|was|are|set)[ \t:]",
         r"(?:[ \t]*\r?\n|(?:\\+r)?\\+n)[ \t]+[^\n\x1e]*input_value=",
         r"""[\\"']+[ \t]*[\])][^\n\x1e]*["']input[\\"']""",
         r"[\\\"'`]*(?:(?:\r?\n|\\+r\\+n|\\+n){2})",
@@ -54,7 +54,7 @@ _ASIDE = "|".join(
 _AFTER = f"{_BY}{_VALUE}|{_ASIDE}"
 """What must stand behind a name whose stem alone says little."""
 _DIGITS = rf"(?:{_BY}{_OPEN}|[ \t]+)[0-9]"
-_OPTION = rf"[-<][a-z0-9_.:-]*(?:{WEAK_STEMS}|keys?)[a-z0-9_.-]*(?:[ \t>]|\\+t)"
+_OPTION = rf"(?:[-<]|ENV )[a-z0-9_.:-]*(?:{WEAK_STEMS}|keys?)[a-z0-9_.-]*(?:[ \t>]|\\+t)"
 _WORDS = sought(shape for shape in SHAPES if shape.where is Where.WORD)
 _HEAD = 3
 _HEADS = {
@@ -66,7 +66,7 @@ _HEADS = {
 """How triggers begin that are words."""
 _CACHED = 4096
 """Harmless names that are kept: a service has some hundred."""
-_FOLLOWING = re.compile(rb"""[\s\\"'`\]*,;:=>(\[{]{0,64}(value|is |was )?[burf"'\\]{0,4}([A-Za-z0-9_+/=.~%:-]*)""")
+_FOLLOWING = re.compile(rb"""[\s\\"'`\]*,;:=>(\[{]{0,64}(value|is |was |set )?[burf"'\\]{0,4}([A-Za-z0-9_+/=.~%:-]*)""")
 _ESCAPES = (
     r"\\u00[2-7]|\\x[2-7]|\\/|%(?:4[1-9A-Fa-f]|5[0-9Aa]|6[1-9A-Fa-f]|7[0-9Aa])|&#(?:[3-9][0-9]|1[01][0-9]|x[2-7])"
 )
