@@ -18,6 +18,8 @@ import pynvml
 
 from monitoring.api.app import ROUTES
 from monitoring.cli import main as command_line
+from monitoring.pipeline.redact.shapes import SHAPES
+from monitoring.pipeline.redact.vocabulary import CONCEPTS, KEY_OWNERS
 from monitoring.pipeline.settings import TABLE, Setting
 from monitoring.producers.collectors import host_collectors
 from monitoring.producers.container import ContainerCollector
@@ -171,17 +173,48 @@ def _metrics(registry: Registry) -> str:
     return "\n".join(lines) + "\n"
 
 
+def kinds_table() -> str:
+    """The table of what is told by its shape in docs/redaction.md."""
+    told: dict[str, str] = {}
+    for shape in SHAPES:
+        if not told.get(shape.kind):
+            told[shape.kind] = shape.what.replace("|", "\\|")
+    lines = ["| kind | what it is |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{kind}` | {what} |" for kind, what in sorted(told.items()))]) + "\n"
+
+
+def names_table() -> str:
+    """The table of sensitive names in docs/redaction.md."""
+    owned = {f"{owner} key" for owner in KEY_OWNERS}
+    names: dict[tuple[str, bool], list[str]] = {}
+    for concept in CONCEPTS:
+        phrases = list(concept.phrases)
+        if owned <= set(phrases):
+            phrases = [phrase for phrase in phrases if phrase not in owned]
+            phrases.insert(0, f"_x_ key, where _x_ is {', '.join(KEY_OWNERS)}")
+        phrases = [f"another word and {phrase}" if concept.owned else phrase for phrase in phrases]
+        names.setdefault((concept.kind, concept.strong), []).extend(phrases)
+    lines = ["| kind | names | names that hide a value only where it looks like a secret |", "|---|---|---|"]
+    for kind in dict.fromkeys(kind for kind, _ in names):
+        lines.append(
+            f"| `{kind}` | {'; '.join(names.get((kind, True), ()))} | {'; '.join(names.get((kind, False), ()))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every page that has generated parts, as it should be."""
     api = (DOCS / "api.md").read_text()
     collectors = (DOCS / "collectors.md").read_text()
     for name, table in collector_tables().items():
         collectors = _replaced(collectors, name, table)
+    redaction = _replaced((DOCS / "redaction.md").read_text(), "kinds", kinds_table())
     return {
         DOCS / "collectors.md": collectors,
         DOCS / "settings.md": settings_page(),
         DOCS / "cli.md": commands_page(),
         DOCS / "api.md": _replaced(api, "routes", routes_table()),
+        DOCS / "redaction.md": _replaced(redaction, "names", names_table()),
     }
 
 

@@ -43,7 +43,7 @@ def _commands() -> dict[str, click.Context]:
     return dict(reference.commands())
 
 
-@pytest.mark.parametrize("page", ["settings.md", "cli.md", "api.md", "collectors.md"])
+@pytest.mark.parametrize("page", ["settings.md", "cli.md", "api.md", "collectors.md", "redaction.md"])
 def test_the_generated_parts_are_current(page: str) -> None:
     path = ROOT / "docs" / page
     assert path.read_text() == reference.pages()[path], "run `make docs`"

@@ -109,6 +109,9 @@ class Extents:
         encoded = _ENCODED_END.get(quote[0])
         if encoded:
             return Extent(start, encoded.search(data, start).start())  # type: ignore[union-attr]
+        if data.startswith(quote * 2, start) and quote[0] != _BACKSLASH:  # three quotes
+            end = data.find(quote * 3, start + 2)
+            return Extent(start + 2, end if end > 0 else len(data))
         depth, after = len(quote) - 1, start
         while closer := _CLOSERS[quote[-1]].search(data, after):
             end, after = closer.start(), closer.end()
@@ -117,7 +120,9 @@ class Extents:
             slashes = 0
             while end - slashes > start and data[end - slashes - 1] == _BACKSLASH:
                 slashes += 1
-            if slashes <= depth if depth else slashes % 2 == 0:
+            if end > start and not depth and data[after : after + 1] == quote:
+                after += 1  # a quote written twice is part of the text
+            elif slashes <= depth if depth else slashes % 2 == 0:
                 return Extent(start, end - min(slashes, depth))
         return Extent(start, len(data))
 

@@ -25,7 +25,6 @@ class OwnPatterns:
 
     def __init__(self, patterns: Mapping[str, str]) -> None:
         self._patterns = [(kind, self._compiled(kind, pattern)) for kind, pattern in patterns.items()]
-        # For JSON as it is: every text of it on a line of its own, see `may_hit_json`.
         self._lines = [compile_text(f"(?m:{pattern})") for pattern in patterns.values()]
         self._blind = any(part in pattern for pattern in patterns.values() for part in _WHOLE_TEXT)
 
@@ -50,13 +49,16 @@ class OwnPatterns:
         """Whether one of them matches in this text."""
         return any(pattern.search(data) for _, pattern in self._patterns)
 
-    def may_hit_json(self, data: bytes) -> bool:
-        """Whether one of them could match in a text within this JSON: texts without escapes are as they stand."""
+    def may_hit_json(self, data: bytes, text: bytes = b"") -> bool:
+        """Whether one of them could match in a text within this JSON, or in another text beside it.
+
+        Texts without escapes are in JSON as they stand: with newlines for its quotes each is a line of its own.
+        """
         if not self._patterns:
             return False
         if self._blind or b"\\" in data:
             return True
-        lines = data.replace(b'"', b"\n")
+        lines = text + b"\n" + data.replace(b'"', b"\n")
         return any(pattern.search(lines) for pattern in self._lines)
 
     def spans(self, data: bytes) -> Iterator[Span]:

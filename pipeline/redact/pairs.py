@@ -19,7 +19,7 @@ from monitoring.pipeline.redact.keys import Finding, KeyBook
 from monitoring.pipeline.redact.opacity import is_encoded
 from monitoring.pipeline.redact.separation import SEPARATION, By, How, separated
 from monitoring.pipeline.redact.spans import MARK_START, Span
-from monitoring.pipeline.redact.stems import STRONG_STEMS, WEAK_STEMS, name_start
+from monitoring.pipeline.redact.stems import ANY_KEY, STRONG_STEMS, WEAK_STEMS, name_start
 from monitoring.pipeline.redact.values import is_data, is_hidden, is_read_out, is_sentence
 
 __all__ = ["PairFinder"]
@@ -36,6 +36,7 @@ _SCOPES = frozenset((b"admin", b"all", b"create", b"delete", b"get", b"list", b"
 _OPTION = re.compile(rb"-|[a-z]+=")
 _METAVARIABLE = re.compile(rb"[A-Z_]+\W*")
 _CODE = re.compile(rb"[0-9]{4,8}[.,;!]*")
+_DIGEST = re.compile(rb"[0-9a-f]{32,}[.,;:!]*")
 _OPENING = re.compile(rb"""(?:\(|[\[,(][ \t]*\[)[ \t]*[bBuU]?\\{0,7}["']\Z""")
 
 
@@ -50,6 +51,11 @@ class _Place(NamedTuple):
     by: By
 
     @property
+    def is_option(self) -> bool:
+        """`--token x` of a command, `ENV TOKEN x` of a Dockerfile."""
+        return self.name.startswith("-") or self.data[max(0, self.start - 4) : self.start] == b"ENV "
+
+    @property
     def before(self) -> bytes:
         return self.data[self.start - 1 : self.start]
 
@@ -60,13 +66,13 @@ class PairFinder:
     def __init__(self, keys: KeyBook, own: str = "") -> None:
         self._keys = keys
         self._extents = Extents()
-        stems = "|".join(filter(None, (own, STRONG_STEMS, WEAK_STEMS)))
+        stems = "|".join(filter(None, (own, STRONG_STEMS, WEAK_STEMS, ANY_KEY)))
         name = f"(?i:{stems})[A-Za-z0-9_.-]{{0,32}}"
         self._names = compile_bytes(f"{name}(?:{SEPARATION})", captures=False)
         self._name = compile_bytes(name, captures=False)
 
     def spans(self, data: bytes) -> Iterator[Span]:
-        """Values to hide, in order, none inside another."""
+        """Values to hide, in no order."""
         at = 0
         while found := self._names.search(data, at):
             stem, at = found.span()
@@ -83,14 +89,14 @@ class PairFinder:
                 extent.start, extent.end, place.finding.kind, place.name,
                 b'"' if extent.bare and place.by.in_json else b"",
             )  # fmt: skip
-            at = max(at, extent.end)
+            at = resume if place.by.wide else max(at, extent.end)
 
     def _place(self, data: bytes, stem: int, at: int) -> tuple[_Place | None, int]:
         """The name around a stem, None if it is not sensitive; and where to search on if nothing comes of it."""
         end = self._name.match(data, stem).end()  # it ends where it did with what separates it from its value
         start = name_start(data, stem)
         by = separated(data[end:at])
-        resume = end if by.how is How.TAG else at  # a tag's attributes may hold names
+        resume = end if by.wide or by.how is How.TAG else at
         if data[max(0, start - len(MARK_START)) : start] == MARK_START:
             return None, resume
         name = data[start:end].decode(errors="replace")
@@ -135,7 +141,7 @@ class PairFinder:
 
     @staticmethod
     def _may_be_argument(place: _Place) -> bool:
-        if place.name.startswith("-") or place.finding.kind in ("otp", "pin"):
+        if place.is_option or place.finding.kind in ("otp", "pin"):
             return True
         word = place.data[place.at : place.at + _WORDY]
         return place.finding.strong and len(word) == _WORDY and not word.isalpha() and len(word.split()) == 1
@@ -143,11 +149,11 @@ class PairFinder:
     @staticmethod
     def _is_argument(place: _Place, extent: Extent, value: bytes) -> bool:
         """What follows a name after blanks only: the argument of an option, a code of digits, an unreadable word."""
-        if place.name.startswith("-"):
+        if place.is_option:
             return not (extent.bare and (_OPTION.match(value) or _METAVARIABLE.fullmatch(value)))
         if place.finding.kind in ("otp", "pin"):
             return bool(_CODE.fullmatch(value))
-        return extent.bare and is_encoded(value)
+        return extent.bare and (is_encoded(value) or _DIGEST.fullmatch(value) is not None)
 
     @staticmethod
     def _is_pair(place: _Place, extent: Extent, value: bytes) -> bool:

@@ -11,7 +11,7 @@ Nearly all events end at the first arrow. Everything takes time in proportion to
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from operator import attrgetter
 from typing import Any
 
@@ -62,8 +62,8 @@ class Redactor:
         self._sieve = Sieve(book, stems)
         self._shapes = ShapeFinder()
         self._pairs = PairFinder(book, stems)
-        self._tree = Tree(book, self._searched, self._hidden, short=0 if self._own else SHORT_WORD)
-        self._http = Http(book, self.text, self._searched, self._hidden)
+        self._tree = Tree(book, self._sifted, self._careful, self._hidden, short=0 if self._own else SHORT_WORD)
+        self._http = Http(book, self.text, self._sifted, self._careful, self._hidden)
 
     @outlived
     def text(self, text: str) -> str:
@@ -71,7 +71,7 @@ class Redactor:
         data = text.encode(errors="surrogatepass")
         if not self._sieve.hits(data) and not self._own.hit(data):
             return text
-        return self._careful(text, data)
+        return self._careful(text)
 
     @outlived
     def json(self, text: str) -> str:
@@ -139,11 +139,7 @@ class Redactor:
 
     def _is_own(self, event: Event) -> bool:
         message, exception, attributes = (column(event).encode(errors="surrogatepass") for column in _COLUMNS)
-        return (
-            self._own.hit(message)
-            or self._own.may_hit_json(attributes)
-            or bool(exception and self._own.may_hit_json(exception))
-        )
+        return self._own.may_hit_json(attributes + exception, message)
 
     def _event(self, event: Event) -> Event:
         if not isinstance(event, Event):
@@ -155,15 +151,16 @@ class Redactor:
             return event
         return event._replace(message=message, exception=exception, attributes=attributes)
 
-    def _searched(self, texts: list[str]) -> Mapping[str, str]:
-        """What is shown in place of those of these texts that have secrets in them."""
+    def _sifted(self, texts: list[str]) -> Set[str]:
+        """Those of these texts that need the careful look."""
         suspects = {texts[index] for index in self._sieve.hits_among(texts)}
         if self._own:
             suspects |= {text for text in texts if self._own.hit(text.encode(errors="surrogatepass"))}
-        shown = ((text, self._careful(text, text.encode(errors="surrogatepass"))) for text in suspects)
-        return {text: fresh for text, fresh in shown if fresh is not text}
+        return suspects
 
-    def _careful(self, text: str, data: bytes) -> str:
+    def _careful(self, text: str) -> str:
+        """The text with what is secret in it hidden, the same object where that is nothing."""
+        data = text.encode(errors="surrogatepass")
         shown = self._scanned(data)
         return text if shown == data else shown.decode(errors="surrogatepass")
 

@@ -20,21 +20,25 @@ SEPARATION = (
     rf"|{_CLOSE}[ \t]*(?:=>|:=|=+|::?|%3[dDaA]|&#61;)[ \t]*"
     # the next member, `value`
     rf"|{_QUOTE}?[ \t]*[,;]?\s{{0,40}}{_QUOTE}?(?i:value){_QUOTE}?[ \t]*[:=][ \t]*"
-    # a validation error of pydantic: the field's name, its fault, what was given
-    rf"|[ \t]*\r?\n[ \t]+[^\n]*?\binput_value="
-    rf"|{_QUOTE}[ \t]*[\])][^\n]*?{_QUOTE}input{_QUOTE}[ \t]*:[ \t]*"
+    # a validation error of pydantic: the field's name, its fault (200 signs of it), what was given
+    rf"|[ \t]*\r?\n[ \t]+[^\n]{{0,200}}?\binput_value="
+    rf"|{_QUOTE}[ \t]*[\])][^\n]{{0,200}}?{_QUOTE}input{_QUOTE}[ \t]*:[ \t]*"
     # a comma within a pair
     rf"|{_QUOTE}[ \t]*,[ \t]*"
     # the end of a tag
     r"|(?:[ \t][^<>\n]{0,80})?>"
     # a verb
-    r"|[ \t]+(?i:is|was|are)[ \t]*:?[ \t]+"
+    r"|[ \t]+(?i:(?:is|was|are)(?:[ \t]+(?:now|set[ \t]+to))?|set[ \t]+to)[ \t]*:?[ \t]+"
     # an empty line, in a form
     rf"|{_QUOTE}?(?:\r?\n|\\r\\n){{2}}"
     # blanks
     r"|[ \t]+"
 )
 """All that may separate the two, as a pattern."""
+
+
+_USUAL = 16
+"""Longer separations are read each time: they hold pieces of logs, which must not be kept."""
 
 
 class How(enum.Enum):
@@ -51,25 +55,29 @@ class How(enum.Enum):
 
 class By(NamedTuple):
     """A separation. `quoted`: it begins with the quote that ends the name; `in_json`: as in JSON; `close`: a colon
-    alone; `compared`: it is `==`."""
+    alone; `compared`: it is `==`; `wide`: other names may stand in it."""
 
     how: How
     quoted: bool
     in_json: bool
     close: bool
     compared: bool
+    wide: bool
 
 
-@lru_cache(maxsize=512)
 def separated(raw: bytes) -> By:
     """How these bytes separate a name from its value."""
+    return _usual(raw) if len(raw) <= _USUAL else _read(raw)
+
+
+def _read(raw: bytes) -> By:
     text = raw.strip(b" \t")
     how = How.EQUALS
     if not text:
         how = How.BLANK
     elif raw.endswith((b"\n", b"\\n")) or (b"\n" in raw and text[:1] == b":"):
         how = How.LINE
-    elif text.rstrip(b" \t:").lower() in (b"is", b"was", b"are"):
+    elif text.lower().startswith((b"is", b"was", b"are", b"set")):
         how = How.VERB
     elif text.endswith(b","):
         how = How.COMMA
@@ -78,4 +86,7 @@ def separated(raw: bytes) -> By:
     elif text.endswith(b":"):
         how = How.COLON
     quoted = raw[:1] in (b'"', b"'")
-    return By(how, quoted, raw[:1] == b'"' and how is How.COLON, raw == b":", text == b"==")
+    return By(how, quoted, raw[:1] == b'"' and how is How.COLON, raw == b":", text == b"==", len(raw) > _USUAL)
+
+
+_usual = lru_cache(maxsize=512)(_read)

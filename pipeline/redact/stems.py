@@ -12,7 +12,7 @@ import re2
 
 from monitoring.pipeline.redact.keys import words_of
 
-__all__ = ["NUMERIC_STEMS", "STRONG_STEMS", "WEAK_STEMS", "name_end", "name_start", "own_stems"]
+__all__ = ["ANY_KEY", "NUMERIC_STEMS", "STRONG_STEMS", "WEAK_STEMS", "name_end", "name_start", "own_stems"]
 
 STRONG_STEMS = (
     "pass[ _-]?phrase|pass word|passw(?:or[dt]|d)|passcode|pwd|kennwort|senha|contrase(?:n|ñ|Ñ)a|wachtwoord|parola"
@@ -33,9 +33,12 @@ NUMERIC_STEMS = (
 WEAK_STEMS = (
     f"{NUMERIC_STEMS}|(?:authorization|device)[ _-]?code|(?:client|deploy|license|server|service|session|ssh) key"
     "|storage key|x-amz-|x-goog-|tokens?|jwt|bearer|auth(?:entication|orisation)?|pass|psw|psk|pw|pepper|creds?|pat|sid"
-    "|sess(?:ion)?|verifier|[a-z0-9][_.-]?keys?"
+    "|sess(?:ion)?|verifier"
 )
 """What the other sensitive names contain; the sieve wants a value behind them."""
+
+ANY_KEY = "[a-z0-9][_.-]?keys?"
+"""The key of something: of a service, or of a cache; the sieve wants seven signs without a colon behind it."""
 
 _SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 _SEEN = 64

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from monitoring.pipeline.redact.checksums import is_card
 from monitoring.pipeline.redact.keys import Finding, KeyBook
 from monitoring.pipeline.redact.values import is_hidden
 
-__all__ = ["SHORT_WORD", "Hide", "Search", "TooDeep", "Tree"]
+__all__ = ["SHORT_WORD", "Hide", "Scan", "Sift", "TooDeep", "Tree"]
 
-Search = Callable[[list[str]], Mapping[str, str]]
-"""Looks for secrets in many texts at once: those in which it found some, with what is shown in their place."""
+Sift = Callable[[list[str]], Set[str]]
+"""Which of many texts need the careful look, told at once."""
+Scan = Callable[[str], str]
+"""Takes the careful look at a text: what is shown in its place, the same object where nothing is found."""
 Hide = Callable[[str, str, bytes], str | None]
 """What stands in place of a value of this kind under this name; None where it is left alone."""
 
 _MAX_DEPTH = 64
 """Deeper data is not walked: it would come near Python's limit of 1000 frames, and nobody reads it."""
 _NAMES = ("name", "key", "header", "field", "param", "k", "Name", "Key", "Header", "Field")
-_VALUES = ("value", "val", "v", "values", "Value", "Values", "input")
+_VALUES = frozenset(("value", "val", "v", "values", "Value", "Values", "input"))
 """Members of an object that say a name and its value: environments of Kubernetes, headers in HAR, validation errors."""
 _JWK = frozenset(("d", "p", "q", "dp", "dq", "qi", "k", "oth"))
 """The private members of a JSON web key (RFC 7518, section 6)."""
@@ -37,26 +39,32 @@ class TooDeep(Exception):
 class Tree:
     """Walks data; what is unchanged is the same object. Thread-safe. Words of `short` letters or less have no shape."""
 
-    def __init__(self, keys: KeyBook, search: Search, hide: Hide, *, short: int = SHORT_WORD) -> None:
+    def __init__(self, keys: KeyBook, sift: Sift, scan: Scan, hide: Hide, *, short: int = SHORT_WORD) -> None:
         self._keys = keys
         self._short = short
-        self._search = search
+        self._sift = sift
+        self._scan = scan
         self._hide = hide
 
     def walk(self, value: Any, name: str = "") -> Any:
         """The value, which stands under this name. Raises TooDeep."""
         texts: list[str] = []
         _collect(value, texts, self._short, 0)
-        shown = self._search(texts) if texts else {}
-        return _Walk(self._keys, shown, self._hide).any(value, name, self._keys.find(name) if name else None)
+        suspects = self._sift(texts) if texts else frozenset[str]()
+        return _Walk(self._keys, suspects, self._scan, self._hide).any(
+            value, name, self._keys.find(name) if name else None
+        )
 
 
 def _collect(value: Any, texts: list[str], short: int, depth: int) -> None:
-    """All texts within but `short` words. They are searched together: that costs a tenth of one by one."""
+    """All texts within but `short` words. They are sifted together: that costs a tenth of one by one."""
+    kind = type(value)
+    if kind is int or kind is float or kind is bool or value is None:
+        return
     if isinstance(value, str):
         if len(value) > short or not value.isalnum():
             texts.append(value)
-    elif isinstance(value, Mapping):
+    elif kind is dict or isinstance(value, Mapping):
         if depth > _MAX_DEPTH:
             raise TooDeep
         for key, member in value.items():
@@ -73,13 +81,14 @@ def _collect(value: Any, texts: list[str], short: int, depth: int) -> None:
 
 
 class _Walk:
-    """One walk through data that has an end. `shown` is what is shown in place of texts within it."""
+    """One walk through data that has an end. `suspects` are the texts within it that need the careful look."""
 
-    __slots__ = ("_hide", "_keys", "_shown")
+    __slots__ = ("_hide", "_keys", "_scan", "_suspects")
 
-    def __init__(self, keys: KeyBook, shown: Mapping[str, str], hide: Hide) -> None:
+    def __init__(self, keys: KeyBook, suspects: Set[str], scan: Scan, hide: Hide) -> None:
         self._keys = keys
-        self._shown = shown
+        self._suspects = suspects
+        self._scan = scan
         self._hide = hide
 
     def any(self, value: Any, name: str, finding: Finding | None) -> Any:
@@ -90,7 +99,7 @@ class _Walk:
             return self._text(value, name, finding)
         if isinstance(value, int | float):
             return self._number(value, name, finding)
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):
             return self._mapping(value, name, finding)
         if isinstance(value, list | tuple | set | frozenset):
             return self._sequence(value, name, finding)
@@ -106,7 +115,7 @@ class _Walk:
             hidden = self._hide(finding.kind, name, data) if is_hidden(finding, name, data) else None
             if hidden is not None:
                 return hidden
-        return self._shown.get(value, value) if self._shown else value
+        return self._scan(value) if value in self._suspects else value
 
     def _number(self, value: float, name: str, finding: Finding | None) -> Any:
         text = str(value)
@@ -126,7 +135,7 @@ class _Walk:
         for key, member in value.items():
             label, found = (name, inherited) if inherited else self._said(value, key, told)
             shown = self.any(member, label, found)
-            shown_key = self._shown.get(key, key) if isinstance(key, str) else key
+            shown_key = self._scan(key) if isinstance(key, str) and key in self._suspects else key
             while shown_key is not key and shown_key in members:
                 shown_key += "'"  # two secrets that were keys stay two members
             changed = changed or shown is not member or shown_key is not key
@@ -188,11 +197,10 @@ def _decoded(value: bytes | bytearray) -> str:
 
 def _told(value: Mapping[Any, Any]) -> str:
     """The name that an object says its value has; "" if it says none."""
+    if _VALUES.isdisjoint(value):
+        return ""
     place = value.get("loc")
     if isinstance(place, list | tuple) and place and isinstance(place[-1], str) and "input" in value:
         return place[-1]  # a validation error of pydantic
-    for field in _NAMES:
-        told = value.get(field)
-        if isinstance(told, str) and len(told) <= 128 and any(field in value for field in _VALUES):
-            return told
-    return ""
+    told = next((value[field] for field in _NAMES if field in value), None)
+    return told if isinstance(told, str) and len(told) <= 128 else ""

@@ -76,6 +76,11 @@ PLAIN: tuple[str, ...] = (
     "Max retries exceeded with url: /v1?api_key={} (Caused by X)",
     "POST /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\na=1",
     "my secret is {}",
+    "API_KEY is set to {}",
+    "password set to {}",
+    "ENV API_KEY {}",
+    "ENV GITHUB_TOKEN {}",
+    "vault write auth/approle/login role_id=x secret_id={}",
     "the token was {}!",
     "refresh_token:{}",
     "sessionid={}; theme=dark",
@@ -106,6 +111,10 @@ PLAIN: tuple[str, ...] = (
 
 QUOTED: tuple[str, ...] = (
     "password='{}'",
+    "password='it''s {}'",
+    'password="""{}"""',
+    '<input type="password" name="password" value="{}">',
+    'mutation { login(user: "bob", password: "{}") { id } }',
     'password="{}" user="bob"',
     "password: str = '{}'",
     "let password = '{}';",

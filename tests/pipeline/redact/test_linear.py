@@ -50,6 +50,7 @@ UNITS = {
     "unclosed tags": "password <a ",
     "lines": "password\n ",
     "validation": "password\n x input_value ",
+    "locations": "('password'), x 'input' ",
     "phrases": "passphrase: a ",
     "options": "--token ",
     "codes": "otp 1234",

