@@ -21,7 +21,7 @@ from monitoring.pipeline.publish.barrier import Ack
 from monitoring.producers import exceptions
 from monitoring.producers.context import IDS, Context, current, extended
 from monitoring.producers.trouble import Trouble
-from monitoring.producers.values import encode
+from monitoring.producers.values import encode, text_of
 
 __all__ = ["RESERVED", "Client", "Emitter", "Resource", "active", "install", "sorted_out"]
 
@@ -114,7 +114,7 @@ class Client:
                     release,
                     logger,
                     self._host,
-                    message if type(message) is str else str(message),
+                    message if type(message) is str else text_of(message),
                     trace_id,
                     span_id,
                     request_id,

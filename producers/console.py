@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from monitoring.pipeline.events.event import Event
+from monitoring.producers import foreign
 from monitoring.producers.client import Resource
 from monitoring.producers.formatter import JSONFormatter, TextFormatter
 
@@ -47,8 +48,8 @@ class Console:
 
     def _write(self, line: str) -> None:
         try:
-            (self._stream or sys.stderr).write(f"{line}\n")
-        except (AttributeError, OSError, ValueError):
+            foreign.call((self._stream or sys.stderr).write, f"{line}\n")
+        except Exception:  # closed, full, absent, or a stream of the application's own that raises, or logs in turn
             return
 
 

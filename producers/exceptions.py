@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 
+from monitoring.producers import foreign
 from monitoring.producers.values import shown
 
 __all__ = ["MAX_STACK", "annotate", "context_of", "describe", "encode", "fingerprint", "from_exc_info", "stack_here"]
@@ -192,7 +193,7 @@ def _type_name(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        text = str(error)
+        text = foreign.call(str, error)
     except Exception:
         text = shown(error)
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
@@ -201,7 +202,7 @@ def _message(error: BaseException) -> str:
 def _printed(error: BaseException) -> str:
     try:
         trace = _from_the_application(error.__traceback__)
-        return "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
+        return "".join(foreign.call(traceback.format_exception, type(error), error, trace)).rstrip("\n")
     except Exception as trouble:  # its __str__ or the source's reader raised
         frames = "".join(traceback.format_tb(error.__traceback__))
         return f"{frames}{_type_name(error)}: {_message(error)} ({type(trouble).__name__} while it was printed)"

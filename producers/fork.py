@@ -1,95 +1,97 @@
-"""Processes that end without saying so: `os._exit` runs nothing, and forked workers end by it.
+"""Processes that end without saying so: `os._exit` runs nothing, nor does a signal that is left to its default.
 
-RQ's work-horses and the children of `multiprocessing` call `os._exit`; what they have in memory would be lost.
+RQ's work-horses and the children of `multiprocessing` call `os._exit`; uvicorn's workers raise the signal that they
+were stopped by once more, by `signal.raise_signal`. What they have in memory would be lost.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, cast
 
-__all__ = ["after_fork", "before_exit", "held_off"]
+from monitoring.pipeline.publish.forks import in_every_child
 
-LONGEST_SECONDS = 1.0
-"""How long a fork is held off at most; what is imported meanwhile takes 20 ms."""
+__all__ = ["after_fork", "before_exit", "forget", "may_start_threads", "without_threads"]
 
-_lock = threading.Lock()
-_gate = threading.Lock()
-_gated = False
-_forking = threading.local()
-_real_exit: Callable[[int], NoReturn] | None = None
+_ENDING = {
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+}
+"""Signals that end a process which has said nothing about them, and that are not a crash."""
 _last_words: Callable[[], None] | None = None
+_real_exit: Callable[[int], NoReturn] | None = None
+_real_raise: Callable[[int], None] | None = None
 _children: list[Callable[[], None]] = []
 
 
 def before_exit(flush: Callable[[], None]) -> None:
-    """Call this before `os._exit` from now on. Whatever it raises is passed over: the process is ending."""
-    global _real_exit, _last_words
-    with _lock:
-        _last_words = flush
-        if _real_exit is not None:
-            return
-        _real_exit = os._exit
-
-        def _exit(status: int) -> NoReturn:
-            try:
-                if _last_words is not None:
-                    _last_words()
-            finally:
-                _end(status)
-
-        _exit.__doc__ = os._exit.__doc__
-        os._exit = _exit
+    """Call this before `os._exit`, and before `signal.raise_signal` where that ends the process, from now on."""
+    global _last_words, _real_exit, _real_raise
+    _last_words = flush
+    if _real_exit is None:
+        _real_exit, os._exit = os._exit, _exit
+    if _real_raise is None:
+        _real_raise, signal.raise_signal = signal.raise_signal, _raise_signal
 
 
-@contextmanager
-def held_off() -> Iterator[None]:
-    """No fork within the block, which is short: a thread of ours imports a module.
-
-    A child that is forked meanwhile finds the module's import lock held by a thread that it does not have, and waits
-    for ever when it imports the same.
-    """
-    global _gated
-    with _lock:
-        if not _gated:
-            os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew_gate)
-            _gated = True
-    with _gate:
-        yield
-
-
-def _wait() -> None:
-    _forking.waits = _gate.acquire(timeout=LONGEST_SECONDS)
-
-
-def _go_on() -> None:
-    if _forking.waits:
-        _gate.release()
-
-
-def _renew_gate() -> None:
-    global _gate
-    _gate = threading.Lock()
-
-
-def _end(status: int) -> NoReturn:
-    assert _real_exit is not None  # noqa: S101 - it is set before anybody can come here
-    _real_exit(status)
+def forget() -> None:
+    """Undo `before_exit`; where somebody else has put himself in front of us since, ours stays and does nothing."""
+    global _last_words, _real_exit, _real_raise
+    _last_words = None
+    if _real_exit is not None and os._exit is _exit:
+        os._exit, _real_exit = cast(Any, _real_exit), None
+    if _real_raise is not None and signal.raise_signal is _raise_signal:
+        signal.raise_signal, _real_raise = _real_raise, None
 
 
 def after_fork(renew: Callable[[], None]) -> None:
     """Call this in every forked child from now on, in place of what was given before."""
-    with _lock:
-        if not _children:
-            os.register_at_fork(after_in_child=_in_child)
-        _children[:] = [renew]
+    if not _children:
+        in_every_child(lambda: _children[-1]())
+    _children[:] = [renew]
 
 
-def _in_child() -> None:
-    global _lock
-    _lock = threading.Lock()
-    for renew in _children:
-        renew()
+def may_start_threads() -> bool:
+    """Whether a child that was forked just now may start one, though it has said nothing yet.
+
+    Where gevent stands in for threads its hub is made anew after this: a greenlet has to wait for the first event.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is None or not monkey.is_module_patched("threading")
+
+
+def without_threads() -> str:
+    """Why no thread of ours will run in this process; "" where they do."""
+    options = getattr(sys.modules.get("uwsgi"), "opt", {})
+    if not options or any(options.get(name, b"0") not in _OFF for name in _THREADED):
+        return ""
+    return "uWSGI runs no threads, so events wait in memory until a worker ends: start it with --enable-threads"
+
+
+_OFF = (b"0", b"false", b"off", b"no", False)
+_THREADED = ("enable-threads", "threads", "gevent", "asyncio", "loop")
+"""Options of uWSGI with which Python's threads, or greenlets in their place, run beside requests."""
+
+
+def _exit(status: int) -> NoReturn:
+    """Exit to the system with specified status, without normal exit processing."""
+    try:
+        if _last_words is not None:
+            _last_words()
+    finally:
+        assert _real_exit is not None  # noqa: S101 - it is set before anybody can come here
+        _real_exit(status)  # whatever was raised: a timeout of the job's, a Ctrl-C, a fault of ours
+
+
+def _raise_signal(signalnum: int, /) -> None:
+    """Send a signal to the executing process."""
+    if signalnum in _ENDING and signal.getsignal(signalnum) == signal.SIG_DFL and _last_words is not None:
+        with suppress(Exception):  # the process is ending: nobody is left to be told
+            _last_words()
+    assert _real_raise is not None  # noqa: S101 - as above
+    _real_raise(signalnum)

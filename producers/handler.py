@@ -15,6 +15,7 @@ from threading import get_ident
 from typing import Any
 
 from monitoring.pipeline.publish import own_threads
+from monitoring.producers import foreign
 from monitoring.producers.client import active
 from monitoring.producers.records import SEEN, event_of
 from monitoring.producers.reported import is_reported
@@ -70,7 +71,10 @@ class MonitoringHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As logging's, without the lock: `publish` is safe in any thread."""
-        kept = self.filter(record) if self.filters else record
+        try:
+            kept = foreign.call(self.filter, record) if self.filters else record
+        except RecursionError:  # a filter that logs what comes here again
+            return False
         if kept:
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)

@@ -10,11 +10,12 @@ of the real one, for all loggers of the process at once.
 from __future__ import annotations
 
 import logging
-import threading
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any
 
 from monitoring.pipeline.events import levels
+from monitoring.producers import foreign
 from monitoring.producers.client import active
 from monitoring.producers.values import shown
 
@@ -105,11 +106,15 @@ class StructuredLogger:
             client.log(level, self.name, text, fields, True)
 
 
+def _filled_in(message: object, args: tuple[object, ...]) -> str:
+    text = str(message)
+    return text % args if args else text
+
+
 def _formatted(message: object, args: tuple[object, ...]) -> str:
     """The message with its arguments filled in; as they are where they do not fit."""
     try:
-        text = str(message)
-        return text % args if args else text
+        return foreign.call(_filled_in, message, args)
     except Exception:
         return f"{shown(message)} {shown(args)}"
 
@@ -121,7 +126,9 @@ def _to_standard(level: int, name: str, message: str, fields: dict[str, Any]) ->
     if target.isEnabledFor(number):
         special = {key: fields.pop(key) for key in ("exc_info", "stack_info") if key in fields}
         pairs = "".join(f" {key}={shown(value)}" for key, value in fields.items())
-        target.log(number, "%s%s", message, pairs, stacklevel=4, **special)
+        write = partial(target.log, stacklevel=5, **special)
+        with suppress(RecursionError):  # a handler that logs what it is given, by a logger of ours
+            foreign.call(write, number, "%s%s", message, pairs)
 
 
 @lru_cache(maxsize=64)
@@ -170,14 +177,11 @@ def threshold() -> int:
 
 
 _loggers: dict[str, StructuredLogger] = {}
-_lock = threading.Lock()
+"""Without a lock: it would be copied locked by a fork, and a signal handler could ask for it in the middle."""
 
 
 def get_logger(name: str | None = None, **fields: Any) -> StructuredLogger:
     """The logger of this name, usually `__name__`; with fields, one that adds them to each of its events."""
     name = name or "root"
-    logger = _loggers.get(name)
-    if logger is None:
-        with _lock:
-            logger = _loggers.setdefault(name, StructuredLogger(name))
+    logger = _loggers.get(name) or _loggers.setdefault(name, StructuredLogger(name))
     return logger.bind(**fields) if fields else logger

@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any
 
 from monitoring.pipeline.events.event import Event
+from monitoring.producers import foreign
 from monitoring.producers.client import RESERVED, Resource, sorted_out
 from monitoring.producers.context import current
 from monitoring.producers.logger import from_standard
-from monitoring.producers.values import encode, shown
+from monitoring.producers.values import encode, shown, text_of
 
 __all__ = ["SEEN", "event_of", "fields_of", "message_of"]
 
@@ -71,9 +72,9 @@ def message_of(record: logging.LogRecord) -> str:
     A mapping as message is an event of structlog on its way through the standard library: its `event` it is.
     """
     if type(record.msg) is dict and "event" in record.msg:
-        return str(record.msg["event"])
+        return text_of(record.msg["event"])
     try:
-        return record.getMessage()
+        return foreign.call(record.getMessage)
     except Exception:
         return f"{shown(record.msg)} {shown(record.args)}"
 

@@ -8,7 +8,6 @@ Until a collection is committed or returned nobody else gets one, so no incremen
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from monitoring.pipeline.events.delta import ACROSS, Across
+from monitoring.pipeline.publish.forks import in_every_child
 from monitoring.producers.instruments import (
     Counter,
     Gauge,
@@ -288,7 +288,7 @@ def _remember(registry: Registry) -> None:
     _live.add(registry)
     if not _hooked:
         _hooked = True
-        os.register_at_fork(after_in_child=_renew_all)
+        in_every_child(_renew_all)
 
 
 def _renew_all() -> None:

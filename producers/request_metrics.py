@@ -10,10 +10,10 @@ A method that HTTP does not know is `OTHER`: clients send what they like, and ea
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
+from monitoring.pipeline.publish.forks import in_every_child
 from monitoring.producers import metrics
 from monitoring.producers.work import bug
 
@@ -39,7 +39,7 @@ def prepare() -> None:
         _by_route()
     except ValueError as error:
         bug("requests will not be counted", error)
-    os.register_at_fork(after_in_child=in_flight.clear)
+    in_every_child(in_flight.clear)
 
 
 @cache

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.publish import own_threads
+from monitoring.pipeline.publish import forks, own_threads
+from monitoring.pipeline.publish.waker import Waker
 from monitoring.producers.shipping import seconds_until_next
 from monitoring.producers.trouble import Trouble
 
@@ -29,7 +30,8 @@ class Rounds:
     """Calls each function at its interval, in one daemon thread; one that raises is told, and called again next time.
 
     Nothing runs before `begin`, which may be called at any time and from any thread, again and again. After a fork
-    the child has no thread until it calls `begin`. An interval that was missed is not made up for.
+    the child has no thread until it calls `begin`, and where a fork is awaited it does nothing. An interval that was
+    missed is not made up for.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class Rounds:
 
     def _renew(self) -> None:
         self._lock = threading.RLock()
-        self._ending = threading.Event()
+        self._ended = False
+        self._waker = Waker()
         self._thread: threading.Thread | None = None
         for each in self._rounds:
             each.due = self._first(each)
@@ -73,19 +76,21 @@ class Rounds:
 
     def begin(self) -> None:
         """Have the thread running."""
-        if self._thread is not None or self._ending.is_set() or not self._rounds:
+        if self._thread is not None or self._ended or not self._rounds or forks.awaited():
             return
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="monitoring-rounds", daemon=True)
+                self._waker = Waker()  # of the kind that waits now: gevent may have patched since
+                self._thread = own_threads.thread("monitoring-rounds", self._run)
                 try:
                     self._thread.start()
-                except RuntimeError:  # the interpreter ends: no more rounds
-                    self._ending.set()
+                except RuntimeError:  # the interpreter ends, or it may work the next time
+                    self._thread = None
 
     def end(self, timeout_seconds: float = 1.0) -> None:
         """No more rounds; waits for the one that is on its way."""
-        self._ending.set()
+        self._ended = True
+        self._waker.wake()
         thread = self._thread
         if thread is not None and thread.ident is not None and thread is not threading.current_thread():
             thread.join(timeout_seconds)
@@ -102,7 +107,6 @@ class Rounds:
         return max(0.0, min(each.due for each in self._rounds) - self._clock())
 
     def _run(self) -> None:
-        ending = self._ending
-        with own_threads.within():
-            while not ending.wait(self.step()):
-                continue
+        waker = self._waker
+        while not self._ended:
+            waker.wait(self.step())

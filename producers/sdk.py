@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from monitoring.pipeline import settings
@@ -21,6 +22,7 @@ from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.defaults import file_stem, host_name
 from monitoring.pipeline.publish.barrier import Ack
 from monitoring.pipeline.publish.connect import publisher_from
+from monitoring.pipeline.publish.publisher import EXIT_SECONDS
 from monitoring.pipeline.redact import Redactor
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
@@ -38,8 +40,9 @@ from monitoring.producers.trouble import Trouble
 
 __all__ = ["Sdk", "running", "start", "stop"]
 
-LAST_SECONDS = 1.0
-"""What a process that ends by `os._exit` may be held up for: it was about to end at once."""
+LAST_SECONDS = EXIT_SECONDS
+"""What a process that ends by `os._exit` may be held up for where the bus neither takes the rest nor refuses. On a
+host with more to do than cores, one second was too short for twenty children that ended at once."""
 
 
 class Sdk:
@@ -107,7 +110,7 @@ class Sdk:
         instrumentation.begin(self.settings, self.redactor.text, self.trouble)
         fork.after_fork(_renew_after_fork)
         fork.before_exit(_last_words)
-        atexit.register(_stop_at_exit)
+        _hear_of_the_end()
         self.rounds.begin()
 
     def _open_root(self, severity: int) -> None:
@@ -119,6 +122,7 @@ class Sdk:
     def stop(self, timeout_seconds: float) -> bool:
         """Send what there is and end; whether everything is on the bus or in the spool."""
         ends = time.monotonic() + timeout_seconds
+        fork.forget()
         if clients.active() is self.client:
             clients.install(None)
         handler.release()
@@ -132,6 +136,14 @@ class Sdk:
         safe = self.logs.close(max(0.0, ends - time.monotonic()))
         shipped = self.metrics.close(max(0.0, ends - time.monotonic()))
         return safe and (shipped or self.metrics.unwanted)
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Send what there is, for the process ends. It goes on publishing: others have things to do at the end, too."""
+        ends = time.monotonic() + timeout_seconds
+        self.rounds.end(min(1.0, timeout_seconds))
+        self._ship()
+        self.logs.finish(max(0.0, ends - time.monotonic()))
+        self.metrics.finish(max(0.0, ends - time.monotonic()))
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything so far is on the bus, or in the spool where there is one.
@@ -148,9 +160,12 @@ class Sdk:
     def renew_after_fork(self) -> None:
         """In a forked child; publishers renew themselves."""
         self.trouble.renew_after_fork()
+        self.redactor.renew_after_fork()
         self.rounds.renew_after_fork()
         self.collectors.renew_after_fork()
         self.own.renew_after_fork()
+        if fork.may_start_threads():
+            self.rounds.begin()
 
 
 def redactor_from(chosen: Settings) -> Redactor:
@@ -197,8 +212,8 @@ def start(environ: Mapping[str, str], overrides: Mapping[str, Value]) -> Sdk:
         problems: list[SettingsError] = []
         chosen = settings.load(environ, on_problem=problems.append).replace(**overrides)
         sdk = _assembled(chosen, trouble, problems, console=_wants_console(chosen))
-        if problems:
-            trouble.say("; ".join(map(str, problems)))
+        if said := [*map(str, problems), *filter(None, [fork.without_threads()])]:
+            trouble.say("; ".join(said))
         sdk.start()
         _running = sdk
         return sdk
@@ -231,14 +246,22 @@ def stop(timeout_seconds: float) -> bool:
     return sdk is None or sdk.stop(timeout_seconds)
 
 
-def _stop_at_exit() -> None:
-    stop(3.0)
+@cache
+def _hear_of_the_end() -> None:
+    """Once: what is taken out again leaves its place empty in `atexit`'s list, for ever."""
+    atexit.register(_finish)
+
+
+def _finish() -> None:
+    sdk = _running
+    if sdk is not None:
+        sdk.finish(EXIT_SECONDS)
 
 
 def _last_words() -> None:
     sdk = _running
     if sdk is not None:
-        sdk.flush(LAST_SECONDS)
+        sdk.finish(LAST_SECONDS)
 
 
 def _renew_after_fork() -> None:

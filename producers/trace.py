@@ -15,6 +15,8 @@ import os
 import re
 from typing import NamedTuple
 
+from monitoring.pipeline.publish.forks import in_every_child
+
 __all__ = [
     "MAX_REQUEST_ID",
     "SAMPLED",
@@ -71,7 +73,7 @@ def _refilled() -> tuple[str, str, str]:
     global _forks_seen
     if not _forks_seen:
         _forks_seen = True
-        os.register_at_fork(after_in_child=_pool.clear)
+        in_every_child(_pool.clear)
     text = os.urandom(40 * _POOL_IDS).hex()
     made = [(text[at : at + 32], text[at + 32 : at + 48], text[at + 48 : at + 80]) for at in range(0, len(text), 80)]
     first = made.pop()

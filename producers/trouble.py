@@ -17,11 +17,11 @@ _LIMITS = frozenset({"BaseTimeoutException", "ShutDownImminentException", "SoftT
 
 
 def _to_stderr(line: str) -> None:
-    """Best effort: standard error may be closed, or None under pythonw and some daemons."""
+    """Best effort: standard error may be closed, None under pythonw, or be written to when a signal came."""
     try:
         sys.stderr.write(line)
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):
+    except Exception:  # whatever stands there, nobody is left to be told
         return
 
 

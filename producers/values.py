@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES
+from monitoring.producers import foreign
 
-__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_TEXT", "bounded", "encode", "shown"]
+__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_TEXT", "bounded", "encode", "shown", "text_of"]
 
 MAX_DEPTH = 8
 """Of what has to be rebuilt; real attributes stay below five."""
@@ -31,6 +32,10 @@ _LARGE = MAX_EVENT_BYTES // 4
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _PRINTABLE_BITS = 1 << 13
 """Python refuses to print integers of more than 4,300 digits, and takes its time for large ones."""
+
+
+_BUILT_IN = frozenset({dict, list, tuple, set, frozenset})
+"""Collections that run no code of the application's."""
 
 
 def encode(fields: dict[str, Any]) -> str:
@@ -57,10 +62,18 @@ def _dumped(fields: dict[str, Any]) -> str:
 def shown(value: object, limit: int = MAX_SHOWN) -> str:
     """`repr` of anything, bounded; an object that cannot be shown is named by its type."""
     try:
-        text = repr(value)
+        text = foreign.call(repr, value)
     except Exception as error:
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def text_of(message: object) -> str:
+    """`str` of anything; where that fails, as `shown`."""
+    try:
+        return foreign.call(str, message)
+    except Exception:
+        return shown(message)
 
 
 def bounded(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -71,7 +84,7 @@ def bounded(value: Any, depth: int = MAX_DEPTH) -> Any:
     if depth <= 0:
         return shown(value, 200)
     try:
-        return _collection(value, depth)
+        return foreign.call(_collection, value, depth) if type(value) not in _BUILT_IN else _collection(value, depth)
     except Exception as error:  # a mapping or sequence of the application's own that raises
         return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
 
@@ -113,13 +126,13 @@ def _shortened(value: Any, limit: int) -> Any:
 def _plain(value: Any) -> Any:
     """What orjson does not know by itself."""
     if isinstance(value, Set):
-        return list(value)
+        return foreign.call(list, value)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
+        return f"{type(value).__name__}: {foreign.call(str, value)}"
     if isinstance(value, Mapping):
-        return dict(value)
+        return foreign.call(dict, value)
     return shown(value)
 
 

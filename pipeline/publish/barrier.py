@@ -20,7 +20,7 @@ class Barrier:
     """A caller waits until everything that was buffered at `mark` is as safe as `ack`.
 
     `targets`, each outbox with a seq of it, are known when all of that is sealed. `done` is set when it is reached, or
-    when it is `in_vain` to wait: nobody takes this signal.
+    when it is `in_vain` to wait: nobody takes this signal, or the process ends and the bus refuses.
     """
 
     mark: Mark

@@ -203,6 +203,13 @@ class Buffer:
             self._rouse()
         return True
 
+    def inherit(self, other: Buffer) -> None:
+        """In a forked child: add copies of what waits in the parent's buffer, whose lock may be locked for ever."""
+        for event in (*other._ranks[2], *other._ranks[1], *other._ranks[0], *other._incoming):
+            self.add(event)
+        for item in other._rejected:
+            self.add_rejected(item)
+
     def _drop(self, reason: str, number: int = 1) -> None:
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + number

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-__all__ = ["idents", "within"]
+__all__ = ["idents", "thread", "within"]
 
 idents: set[int] = set()
 """Idents of the threads that send now; a caller's own while it waits in `flush` with no thread to do the work."""
@@ -23,3 +23,18 @@ def within() -> Iterator[None]:
     finally:
         if not nested:
             idents.discard(ident)
+
+
+def thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    """A thread that sends, not started; it does not hold up the end of the process."""
+
+    class Own(threading.Thread):  # the class of that name may be another than when this was imported: gevent's
+        def run(self) -> None:
+            with within():
+                work()
+
+        def _delete(self) -> None:
+            with suppress(KeyError):  # it was a thread before gevent patched, and is not found any more under its ident
+                super()._delete()  # type: ignore[misc]
+
+    return Own(name=name, daemon=True)

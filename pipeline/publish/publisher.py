@@ -6,8 +6,7 @@ emit -> buffer -> [flusher: seal -> spool -> publish -> watermark -> release]
 from __future__ import annotations
 
 import atexit
-import os
-import queue
+import sys
 import threading
 import time
 import uuid
@@ -21,13 +20,14 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import BusFull, IngestRefused, MonitoringError, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.signals import SIGNALS, Row
-from monitoring.pipeline.publish import own_threads
+from monitoring.pipeline.publish import forks, own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
 from monitoring.pipeline.publish.flusher import Flusher, Plan
 from monitoring.pipeline.publish.outbox import by_lane
+from monitoring.pipeline.publish.waker import Waker
 
-__all__ = ["Counters", "Publisher"]
+__all__ = ["EXIT_SECONDS", "Counters", "Publisher"]
 
 EXIT_SECONDS = 3.0
 """How long the end of the interpreter waits for the bus: long enough for a slow one, short enough for a person."""
@@ -126,21 +126,28 @@ class Publisher:
         self._on_start = on_start
         self._closing = False
         self._closed = False
+        self._late_until = float("-inf")
         self._inherited: list[Transport | None] = []
         self._reset()
         _remember(self)
 
     def _reset(self) -> None:
         """Everything that must not cross a fork, new."""
-        self._lock = threading.RLock()
-        self._stepping = threading.Lock()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._equip()
         self._buffer = Buffer(*self._bounds, self._rouse, shed=not self._plan.required, signal=self._plan.signal)
         self._flusher = Flusher(self._buffer, self._plan)
-        self._talk_wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._talker: threading.Thread | None = None
         self._add = self._add_or_raise if self._plan.required else self._buffer.add
+
+    def _equip(self) -> None:
+        """What is waited for, of the kind that `threading` offers now: gevent puts greenlets in the place of threads,
+        and one that waits for a thread's lock would stop them all."""
+        self._made_of = threading.Lock
+        self._lock = threading.RLock()
+        self._stepping = threading.Lock()
+        self._wake = Waker()
+        self._talk_wake = Waker()
         self._seen_drops = threading.local()
 
     def _renew(self) -> None:
@@ -149,7 +156,10 @@ class Publisher:
         That one is kept and never touched again, because closing it could take a lock that nobody will release.
         """
         self._inherited.append(self._flusher.transport)
+        before = self._buffer
         self._reset()
+        if forks.is_heir():
+            self._buffer.inherit(before)
 
     # the caller's side
 
@@ -160,13 +170,13 @@ class Publisher:
         IngestRefused where it never could.
         """
         if self._thread is None and not self._start():
-            return False
+            return self._add_late(event)
         return self._add(event)
 
     def reject(self, item: Rejected) -> bool:
         """Take over input that is not an event; it travels with the events to the dead letters. As `emit`."""
         if self._thread is None and not self._start():
-            return False
+            return self._refuse(1)
         kept = self._buffer.add_rejected(item)
         if not kept and self._plan.required:
             raise self._refusal()
@@ -175,7 +185,7 @@ class Publisher:
     def emit_all(self, rows: Sequence[Row], rejected: Sequence[Rejected] = ()) -> bool:
         """Take over all of these or none; False, counted, where they do not fit. Raises as `emit`."""
         if self._thread is None and not self._start():
-            return False
+            return self._refuse(len(rows) + len(rejected))
         self._check_spool()
         if self._buffer.add_all(rows, rejected):
             return True
@@ -203,20 +213,29 @@ class Publisher:
         False too where an event was dropped since this thread asked last: it is safe nowhere. Where there
         is no spool, or it fails, `ack="spool"` is reached by the commit, which is safer still.
         """
+        return self._reach(ack, timeout_seconds) & self._clean()
+
+    def _clean(self) -> bool:
+        """Whether nothing was dropped since this thread asked last."""
+        dropped = sum(self._buffer.tally().dropped.values())
+        seen = getattr(self._seen_drops, "number", 0)
+        self._seen_drops.number = dropped
+        return dropped == seen
+
+    def _reach(self, ack: Ack, timeout_seconds: float, *, at_exit: bool = False) -> bool:
+        """Wait until what is left of all that was emitted before is as safe as `ack`."""
+        forks.check()
         barrier = Barrier(self._buffer.mark(), ack)
         if self._closed:
-            reached = self._flusher.idle and not self._buffer.count
-        elif self._buffer.tally().sealed or self._buffer.count:
-            self._flusher.barriers.append(barrier)
-            self._start()
-            self._rouse()
-            reached = self._await(barrier, timeout_seconds)
-        else:
-            reached = True
-        dropped = sum(self._buffer.tally().dropped.values())
-        clean = dropped == getattr(self._seen_drops, "number", 0)
-        self._seen_drops.number = dropped
-        return reached and clean
+            return self._flusher.has_reached(barrier)
+        if not self._buffer.tally().sealed and not self._buffer.count:
+            return True
+        self._flusher.barriers.append(barrier)
+        self._start()
+        if at_exit:
+            self._flusher.last_call()
+        self._rouse()
+        return self._await(barrier, timeout_seconds)
 
     def counters(self) -> Counters:
         """The counts at this moment. They begin anew in a forked child."""
@@ -239,61 +258,142 @@ class Publisher:
 
         What is in the spool and not committed is adopted by the next process, or by `monitoring up`.
         """
+        return self._end(timeout_seconds, at_exit=False)
+
+    def finish(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
+        """As `close`, for a process that ends: it is not held up by a bus that refuses, and is not over yet.
+
+        The bus is tried at once, and again no more than LAST_TRIES times. What is emitted afterwards, by functions
+        that `atexit` calls later, is sent before `emit` returns, until the time is up or the bus fails; with a spool
+        it is saved there instead.
+        """
+        return self._end(timeout_seconds, at_exit=True)
+
+    def _end(self, timeout_seconds: float, *, at_exit: bool) -> bool:
         with self._lock:
             if self._closing:
                 return True
             self._closing = True
         ends = self._plan.clock() + timeout_seconds
-        safe = self.flush(timeout_seconds, "bus") or (self._plan.spool_dir is not None and self.flush(0.1, "spool"))
-        self._closed = self._flusher.ending = True
-        self._rouse()
-        threads, self._thread, self._talker = (self._thread, self._talker), None, None
-        for thread in threads:
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(max(_JOIN_SECONDS, ends - self._plan.clock()))
-        if self._stepping.acquire(timeout=0.1):  # else it hangs in the network, and so would we
+        try:
+            safe = self._reach("bus", timeout_seconds, at_exit=at_exit)
+            safe = safe or (self._plan.spool_dir is not None and self._reach("spool", 0.1))
+        except BaseException:  # Ctrl-C while it waited: who asks again waits again
+            self._closing = False
+            raise
+        self._late_until = ends if at_exit and safe else float("-inf")
+        self._closed = True
+        self._flusher.ending = not at_exit
+        self._join(ends if at_exit else max(ends, self._plan.clock() + _JOIN_SECONDS))
+        if at_exit:
+            safe = safe and self._sweep()
+        elif self._stepping.acquire(timeout=0.1):  # else it hangs in the network, and so would we
             try:
                 self._flusher.close()
             finally:
                 self._stepping.release()
-        return safe
+        return safe and self._clean()
+
+    def _join(self, until: float) -> None:
+        """Have the threads end, and wait for them so long."""
+        self._rouse()
+        threads, self._thread, self._talker = (self._thread, self._talker), None, None
+        for thread in threads:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, until - self._plan.clock()))
+
+    # after `finish`
+
+    def _add_late(self, event: Event) -> bool:
+        """Closed already: send the event at once, if the process is ending; whether it is on the bus, or saved.
+
+        Only the main thread is heard: it runs what `atexit` calls, and the others would have no end.
+        """
+        if sys.is_finalizing():
+            return False  # nothing can be imported any more, and what the other threads had locked stays locked
+        if self._plan.clock() > self._late_until or threading.get_ident() != threading.main_thread().ident:
+            return self._refuse(1)
+        return self._buffer.add(event) and self._sweep()
+
+    def _sweep(self) -> bool:
+        """Send what is left, and what a signal handler adds meanwhile, until nothing is; whether it came to that."""
+        while self._stepping.acquire(blocking=False):  # else this thread is at it already, or a hanging one
+            try:
+                if not self._send_late():
+                    return False
+            finally:
+                self._stepping.release()
+            if not self._buffer.count:
+                return True
+        return False
+
+    def _send_late(self) -> bool:
+        """Send what there is, or save it where there is a spool, and say goodbye; whether it came to that."""
+        spooled = self._plan.spool_dir is not None
+        with own_threads.within():
+            while not self._flusher.has_reached(barrier := Barrier(self._buffer.mark(), "spool" if spooled else "bus")):
+                self._flusher.barriers.append(barrier)
+                while pause := self._work_for(barrier, self._flusher.seal_step if spooled else self._flusher.step):
+                    if self.trouble or self._plan.clock() > self._late_until:
+                        self._late_until = float("-inf")
+                        return False
+                    time.sleep(pause)
+            self._guarded(self._flusher.leave)
+        return True
+
+    def _refuse(self, number: int) -> bool:
+        self._buffer.refuse("closed", number)
+        return False
 
     # the thread
 
     def _rouse(self) -> None:
-        self._wake.put(None)
+        self._wake.wake()
 
     def _start(self) -> bool:
         """Have the threads running; False where the publisher is closed. Where no thread can be started any more
-        (the interpreter ends), events wait in the buffer for `flush` or `close`."""
+        (the interpreter ends), or none may run yet, events wait in the buffer for `flush` or `close`."""
+        forks.check()
+        if self._thread is None and self._made_of is not threading.Lock:
+            self._equip()
         with self._lock:
             if self._closed:
-                self._buffer.refuse("closed", 1)
                 return False
-            if self._thread is None:
-                alone = self._plan.spool_dir is None
-                try:
-                    if not alone:
-                        self._talker = _started("monitoring-publisher-talk", self._talk)
-                    self._thread = _started("monitoring-publisher", self._do_all if alone else self._seal)
-                except RuntimeError:
-                    return True
-                self._on_start()
+            if self._thread is None and not forks.awaited():
+                self._start_threads()
         return True
+
+    def _start_threads(self) -> None:
+        alone = self._plan.spool_dir is None
+        # Known before it runs: a signal handler that logs while it is being started must not start another.
+        self._thread = own_threads.thread("monitoring-publisher", self._do_all if alone else self._seal)
+        try:
+            if not alone and self._talker is None:
+                talker = own_threads.thread("monitoring-publisher-talk", self._talk)
+                talker.start()
+                self._talker = talker
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            if "shutdown" not in str(error):  # else it is the end, and nothing is wrong
+                self._plan.on_trouble(f"no thread can be started, so events wait in memory: {error}")
+        else:
+            self._on_start()
 
     def _do_all(self) -> None:
         while not self._closed:
             with self._stepping:
                 pause = self._guarded(self._flusher.step)
             self._rest(pause)
+        self._say_goodbye()
 
     def _seal(self) -> None:
         while not self._closed:
             pause = self._guarded(self._flusher.seal_step)
             if self._flusher.talk_is_due:
-                self._talk_wake.put(None)
+                self._talk_wake.wake()
             self._rest(pause)
-        self._talk_wake.put(None)
+        self._talk_wake.wake()
 
     def _talk(self) -> None:
         while not self._closed:
@@ -301,7 +401,13 @@ class Publisher:
                 pause = self._guarded(self._flusher.talk_step)
             if self._flusher.reopened:
                 self._rouse()
-            _wait(self._talk_wake, pause)
+            self._talk_wake.wait(pause)
+        self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """By the thread that has talked: a connection may belong to its thread, where gevent has made the socket."""
+        with self._stepping:
+            self._guarded(self._flusher.leave)
 
     def _guarded(self, step: Callable[[], float]) -> float:
         """The edge of the threads: a fault of ours must not end publishing, and `trouble` shows it."""
@@ -314,18 +420,28 @@ class Publisher:
     def _rest(self, seconds: float) -> None:
         """Until it is time, or enough events are there to seal earlier."""
         if seconds > 0 and not self._buffer.arm(self._flusher.rouse_at):
-            _wait(self._wake, seconds)
+            self._wake.wait(seconds)
 
     def _await(self, barrier: Barrier, timeout_seconds: float) -> bool:
-        """Wait for the flusher, or do its work where no thread could be started."""
+        """Wait for the flusher, or do its work where there is no thread for it."""
         ends = self._plan.clock() + timeout_seconds
-        while self._thread is None and not barrier.done.is_set() and self._plan.clock() < ends:
-            with self._stepping, own_threads.within():
-                pause = self._flusher.step()
-            time.sleep(min(pause, 0.05))
-        reached = barrier.done.wait(max(0.0, ends - self._plan.clock()))
-        barrier.given_up = True
-        return reached and not barrier.in_vain
+        if threading.get_ident() in own_threads.idents:
+            return False  # a signal handler, amid the very work that it would wait for
+        try:
+            while self._thread is None and self._plan.clock() < ends:
+                with self._stepping, own_threads.within():
+                    pause = self._work_for(barrier, self._flusher.step)
+                if not pause:
+                    break
+                time.sleep(pause)
+            return barrier.done.wait(max(0.0, ends - self._plan.clock())) and not barrier.in_vain
+        finally:
+            barrier.given_up = True
+
+    def _work_for(self, barrier: Barrier, step: Callable[[], float]) -> float:
+        """Do a step of the flusher's; seconds until the next one is due, 0 where the barrier is done."""
+        pause = self._guarded(step)
+        return 0.0 if barrier.done.is_set() else min(max(pause, 0.001), 0.05)
 
     # `required`
 
@@ -350,27 +466,6 @@ class Publisher:
         return BusFull(f"the buffer is full: {self._flusher.trouble or 'events come faster than they are sent'}")
 
 
-def _started(name: str, work: Callable[[], None]) -> threading.Thread:
-    def work_silently() -> None:
-        with own_threads.within():
-            work()
-
-    thread = threading.Thread(target=work_silently, name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:
-    """Wait so long, or until something is put into the queue; empties it."""
-    try:
-        if seconds > 0:
-            wake.get(timeout=None if seconds == float("inf") else seconds)
-        while True:
-            wake.get_nowait()
-    except queue.Empty:
-        return
-
-
 _live: weakref.WeakSet[Publisher] = weakref.WeakSet()
 _hooked = False
 
@@ -381,8 +476,8 @@ def _remember(publisher: Publisher) -> None:
     _live.add(publisher)
     if not _hooked:
         _hooked = True
-        os.register_at_fork(after_in_child=_renew_all)
-        atexit.register(_close_all)
+        forks.in_every_child(_renew_all)
+        atexit.register(_finish_all)
 
 
 def _renew_all() -> None:
@@ -391,7 +486,7 @@ def _renew_all() -> None:
         publisher._renew()
 
 
-def _close_all() -> None:
+def _finish_all() -> None:
     ends = time.monotonic() + EXIT_SECONDS
     for publisher in list(_live):
-        publisher.close(max(0.0, ends - time.monotonic()))
+        publisher.finish(max(0.0, ends - time.monotonic()))

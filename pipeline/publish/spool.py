@@ -26,6 +26,7 @@ import orjson
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import StoreCorrupt, StoreFull
+from monitoring.pipeline.publish.forks import in_every_child
 from monitoring.pipeline.publish.salvage import fill_gaps, salvage
 
 __all__ = ["Spool", "SpoolLane"]
@@ -407,7 +408,7 @@ def _forget_in_children(lane: SpoolLane) -> None:
     _open_lanes.add(lane)
     if not _hooked:
         _hooked = True
-        os.register_at_fork(after_in_child=_close_all)
+        in_every_child(_close_all)
 
 
 def _close_all() -> None:

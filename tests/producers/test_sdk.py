@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -280,3 +281,19 @@ def test_every_public_name_exists_and_they_are_sorted():
     assert set(monitoring.__all__) <= set(dir(monitoring))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         monitoring.nothing  # noqa: B018
+
+
+def test_a_forked_child_that_only_counts_ships_while_it_lives(environment, valkey):
+    Streams(connect(valkey)).announce({"logs": 1, "metrics": 1}, "test")
+    start_monitoring_with_config(bus_url=valkey, metrics_interval=0.1)
+    kept = counter("tests_sdk_children_total", labels=("kind",)).labels(kind="kept")
+    child = os.fork()
+    if child == 0:
+        kept.inc(5)
+        signal.pause()  # it says nothing, and will be killed
+    ends = time.monotonic() + 30
+    while sum(value for name, *_, value in deltas_on(valkey) if name == "tests_sdk_children") < 5:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
