@@ -78,7 +78,7 @@ def run(bus: Bus, *, short: bool) -> Table:
     """Measure all of them."""
     options = {row.key: {"calls": SHORT_CALLS if short else CALLS} for rows in GROUPS.values() for row in rows}
     rounds = SHORT_ROUNDS if short else ROUNDS
-    found = compare("bench.sdk.calls", options, url=bus.url, rounds=rounds, between=bus.absorb)
+    found = compare("bench.sdk.calls", options, url=bus.url, rounds=rounds, meanwhile=bus.absorb)
     table = Table(
         "calls",
         "us a log call, in the caller",

@@ -110,7 +110,7 @@ def run(bus: Bus, *, short: bool) -> Table:
     """Measure all of them."""
     options = {row.key: {"seconds": 0.2 if short else 1.0 if row.rate == RATE else 3.0} for row in ROWS}
     rounds = SHORT_ROUNDS if short else ROUNDS
-    found = compare("bench.sdk.flusher", options, url=bus.url, rounds=rounds, between=bus.absorb)
+    found = compare("bench.sdk.flusher", options, url=bus.url, rounds=rounds, meanwhile=bus.absorb)
     table = Table(
         "flusher",
         f"us CPU an event in the background, at {RATE:,} events/s",

@@ -69,7 +69,7 @@ def run(bus: Bus, *, short: bool) -> Table:
     """Measure all of them. Added is the difference to the bare application in the same round."""
     options = {row.key: {"requests": SHORT_REQUESTS if short else REQUESTS} for row in ROWS}
     rounds = SHORT_ROUNDS if short else ROUNDS
-    found = compare("bench.sdk.requests", options, url=bus.url, rounds=rounds, between=bus.absorb)
+    found = compare("bench.sdk.requests", options, url=bus.url, rounds=rounds, meanwhile=bus.absorb)
     table = Table(
         "requests",
         "us a request",

@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import random
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ __all__ = ["ROOT", "Found", "Worker", "clean_environment", "compare", "main"]
 
 ROOT = Path(__file__).parents[2]
 """Where `bench` is found by the children, wherever this was started."""
+_DRAIN_SECONDS = 0.1
+"""A frame that was published is committed within about so long where a drain runs."""
 Round = dict[str, float]
 """What one round measured, by name."""
 
@@ -63,11 +66,14 @@ class Worker:
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def round(self, options: Mapping[str, Any]) -> Round:
-        """Have it measure once."""
-        assert self._process.stdin is not None
+    def round(self, options: Mapping[str, Any], meanwhile: Callable[[], object]) -> Round:
+        """Have it measure once; `meanwhile` is called again and again until then, and once at the end."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(options) + "\n")
         self._process.stdin.flush()
+        while not select.select([self._process.stdout], [], [], _DRAIN_SECONDS)[0]:
+            meanwhile()
+        meanwhile()
         return self.answer()
 
     def end(self) -> None:
@@ -98,12 +104,12 @@ def compare(
     *,
     url: str,
     rounds: int,
-    between: Callable[[], object],
+    meanwhile: Callable[[], object],
     seed: int = 1,
 ) -> Found:
     """Measure the peers named in `options` (each with those of its rounds), so many rounds.
 
-    The first does not count, unless it is the only one. `between` is called after each peer's turn.
+    The first does not count, unless it is the only one. `meanwhile` plays the part of the drain.
     """
     with _started(part, list(options), url) as (workers, missing):
         found: dict[str, list[Round]] = {worker.name: [] for worker in workers}
@@ -111,8 +117,7 @@ def compare(
         shuffle = random.Random(seed).shuffle
         for number in range(rounds):
             for worker in order:
-                measured = worker.round(options[worker.name])
-                between()
+                measured = worker.round(options[worker.name], meanwhile)
                 if number or rounds == 1:
                     found[worker.name].append(measured)
             shuffle(order)
