@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.publish import forks
 from monitoring.pipeline.settings import Settings
-from monitoring.producers import fork
 from monitoring.producers.bounded import Bounded
 from monitoring.producers.collector import NothingToRead
 from monitoring.producers.container import ContainerCollector
@@ -245,7 +245,7 @@ def _gpu(registry: Registry, *, locked: bool, wanted: bool) -> _Group:
 def _imported(name: str, otherwise: str) -> Any:
     """The module. Raises NothingToRead, saying what to install."""
     try:
-        with fork.held_off():
+        with forks.held_off():
             return importlib.import_module(name)
     except ImportError as error:
         raise NothingToRead(f"{otherwise} ({error})") from error

@@ -9,26 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 from monitoring.pipeline.publish.forks import in_every_child
 
-__all__ = ["after_fork", "before_exit", "forget", "held_off", "without_threads"]
+__all__ = ["after_fork", "before_exit", "forget", "without_threads"]
 
-LONGEST_SECONDS = 1.0
-"""How long a fork is held off at most; what is imported meanwhile takes 20 ms."""
 _ENDING = {
     getattr(signal, name)
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
     if hasattr(signal, name)
 }
 """Signals that end a process which has said nothing about them, and that are not a crash."""
-_gate = threading.Lock()
-_gated = False
-_forking = threading.local()
 _last_words: Callable[[], None] | None = None
 _real_exit: Callable[[int], NoReturn] | None = None
 _real_raise: Callable[[int], None] | None = None
@@ -53,35 +47,6 @@ def forget() -> None:
         os._exit, _real_exit = cast(Any, _real_exit), None
     if _real_raise is not None and signal.raise_signal is _raise_signal:
         signal.raise_signal, _real_raise = _real_raise, None
-
-
-@contextmanager
-def held_off() -> Iterator[None]:
-    """No fork within the block, which is short: a thread of ours imports a module.
-
-    A child that is forked meanwhile finds the module's import lock held by a thread that it does not have, and waits
-    for ever when it imports the same.
-    """
-    global _gated
-    if not _gated:
-        _gated = True
-        os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew_gate)
-    with _gate:
-        yield
-
-
-def _wait() -> None:
-    _forking.waits = _gate.acquire(timeout=LONGEST_SECONDS)
-
-
-def _go_on() -> None:
-    if _forking.waits:
-        _gate.release()
-
-
-def _renew_gate() -> None:
-    global _gate
-    _gate = threading.Lock()
 
 
 def after_fork(renew: Callable[[], None]) -> None:

@@ -159,6 +159,7 @@ class Sdk:
     def renew_after_fork(self) -> None:
         """In a forked child; publishers renew themselves."""
         self.trouble.renew_after_fork()
+        self.redactor.renew_after_fork()
         self.rounds.renew_after_fork()
         self.collectors.renew_after_fork()
         self.own.renew_after_fork()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
 
 from monitoring.pipeline.bus.streams import META_KEY, URL_FILE, StreamTransport, Transport, connect, exchange
 from monitoring.pipeline.errors import SettingsError
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import METRICS
+from monitoring.pipeline.publish import forks
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.settings import Settings
 
@@ -23,24 +26,40 @@ def transport_from(settings: Settings) -> Transport:
     Raises SettingsError where there is none of these, BusUnavailable or BusRefused where REDIS_URL has to be
     asked and does not answer.
     """
+    _import_ahead()
     url, source = settings.text("bus_url"), settings.source("bus_url")
     if url and (source != "REDIS_URL" or _is_ours(url)):
         return _streams(url, settings)
+    with forks.held_off():
+        data = settings.data  # which may import
     try:
-        return _streams((settings.data / URL_FILE).read_text().strip(), settings)
+        return _streams((data / URL_FILE).read_text().strip(), settings)
     except OSError:
         pass  # absent, or another user's: this service is not on the machine of `monitoring up`
     if address := settings.text("url"):
         if not settings.text("api_key"):
             raise SettingsError(f"MONITORING_URL={address} needs MONITORING_API_KEY, a key with the role ingest")
-        from monitoring.pipeline.publish.http import HttpTransport  # 7 ms that a service on the bus need not pay
+        with forks.held_off():
+            from monitoring.pipeline.publish.http import HttpTransport  # 7 ms that a service on the bus need not pay
 
         return HttpTransport(address, settings.text("api_key"))
     redis = "REDIS_URL is set, and no monitoring instance uses that server. " if url else ""
     raise SettingsError(
         f"{redis}No bus is known: set MONITORING_BUS_URL to the bus, or MONITORING_URL and MONITORING_API_KEY to an "
-        f"API, or MONITORING_DATA_DIR to the directory of `monitoring up` (there is no {settings.data / URL_FILE})"
+        f"API, or MONITORING_DATA_DIR to the directory of `monitoring up` (there is no {data / URL_FILE})"
     )
+
+
+@cache
+def _import_ahead() -> None:
+    """What redis-py and the standard library import when they connect: it is a thread that does."""
+    with forks.held_off():
+        import secrets  # noqa: F401 - redis-py: the name of a pool
+        from encodings import idna  # noqa: F401 - for the name of a host
+        from importlib import metadata
+
+        with suppress(metadata.PackageNotFoundError):
+            metadata.version("redis")  # redis-py says it to the server; how it is found out differs by Python's version
 
 
 METRICS_SHARE = 4

@@ -31,6 +31,7 @@ from monitoring.pipeline.errors import (
 )
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import Signal
+from monitoring.pipeline.publish import forks
 from monitoring.pipeline.publish.adopter import ASK_AGAIN_SECONDS, Adopter
 from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.breaker import Breaker
@@ -214,7 +215,8 @@ class Flusher:
         if self._plan.refine is None:
             return pack(batch.events, batch.rejected, max_text_bytes=max_text_bytes, signal=signal)
         try:
-            refined = self._plan.refine(batch.events)
+            with forks.held_off():
+                refined = self._plan.refine(batch.events)
         except Exception as error:  # better lost, and counted, than sent with its secrets
             self._plan.on_trouble(f"{len(batch.events)} events were dropped: {type(error).__name__}: {error}")
             return self._with_size(batch, pack((), batch.rejected, max_text_bytes=max_text_bytes))._replace(

@@ -10,16 +10,24 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["awaited", "check", "in_every_child", "is_heir"]
+__all__ = ["awaited", "check", "held_off", "in_every_child", "is_heir"]
+
+LONGEST_SECONDS = 1.0
+"""How long a fork is held off at most; what is imported meanwhile takes 20 ms, a batch that is redacted as long."""
 
 _renewals: list[Callable[[], None]] = []
 _pid = 0
 _inherited: Any = None
 """One byte that all children share: whether one of them has taken over what the uWSGI master had."""
 _heir = False
+_gate = threading.Lock()
+_gated = False
+_forking = threading.local()
 
 
 def in_every_child(renew: Callable[[], None]) -> None:
@@ -56,6 +64,35 @@ def awaited() -> bool:
     """Whether this process is the one that uWSGI will fork its workers from, so that no thread may run in it."""
     uwsgi = _uwsgi()
     return uwsgi is not None and not (uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler())
+
+
+@contextmanager
+def held_off() -> Iterator[None]:
+    """No fork within the block, which is short: a thread of ours imports a module, or is in a library that has locks.
+
+    A child that is forked meanwhile finds the module's import lock held by a thread that it does not have, and waits
+    for ever when it imports the same. RE2's locks are like that, too.
+    """
+    global _gated
+    if not _gated:
+        _gated = True
+        os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew_gate)
+    with _gate:
+        yield
+
+
+def _wait() -> None:
+    _forking.waits = _gate.acquire(timeout=LONGEST_SECONDS)
+
+
+def _go_on() -> None:
+    if _forking.waits:
+        _gate.release()
+
+
+def _renew_gate() -> None:
+    global _gate
+    _gate = threading.Lock()
 
 
 def _uwsgi() -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from monitoring.pipeline.events.event import Event
+from monitoring.pipeline.redact.ending import outlived, watch
 from monitoring.pipeline.redact.escapes import unescaped
 from monitoring.pipeline.redact.http import Http
 from monitoring.pipeline.redact.keys import KeyBook
@@ -51,6 +52,7 @@ class Redactor:
     def __init__(
         self, *, keys: Sequence[str] = (), patterns: Mapping[str, str] = {}, allow: Sequence[str] = ()
     ) -> None:
+        watch()
         self.found: dict[str, int] = {}
         self._lock = threading.Lock()
         self._own = OwnPatterns(patterns)
@@ -63,6 +65,7 @@ class Redactor:
         self._tree = Tree(book, self._searched, self._hidden, short=0 if self._own else SHORT_WORD)
         self._http = Http(book, self.text, self._searched, self._hidden)
 
+    @outlived
     def text(self, text: str) -> str:
         """Free text, one line or many. The same object where nothing is found."""
         data = text.encode(errors="surrogatepass")
@@ -70,6 +73,7 @@ class Redactor:
             return text
         return self._careful(text, data)
 
+    @outlived
     def json(self, text: str) -> str:
         """JSON text, as JSON; what is none, or cannot be read, as free text. The same object where nothing is found."""
         data = text.encode(errors="surrogatepass")
@@ -82,6 +86,7 @@ class Redactor:
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, TooDeep, RecursionError):
             return self.text(text)
 
+    @outlived
     def value(self, value: Any, name: str = "") -> Any:
         """A Python value under this name: dictionaries, lists, tuples, sets, texts, bytes and numbers are looked into,
         anything else is returned as it is. The same object where nothing is found. Data nested deeper than 64 levels is
@@ -91,19 +96,23 @@ class Redactor:
         except (TooDeep, RecursionError):
             return self._hidden("depth", "", b"") or value
 
+    @outlived
     def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         """HTTP headers. Cookies keep their names: `sid=[REDACTED:cookie]; theme=[REDACTED:cookie]`, and Set-Cookie its
         attributes. Values of a header that comes twice are joined with a comma."""
         return self._http.headers(headers)
 
+    @outlived
     def query(self, query: str) -> str:
         """A URL's query string or a form's body."""
         return self._http.query(query)
 
+    @outlived
     def url(self, url: str) -> str:
         """A URL: its password, path, query and fragment."""
         return self._http.url(url)
 
+    @outlived
     def events(self, events: Sequence[Event]) -> list[Event]:
         """A batch: message as text, exception and attributes as JSON. The same event where nothing is found; fields
         that are no text are left alone."""
@@ -111,6 +120,10 @@ class Redactor:
         for index in self._suspects(shown):
             shown[index] = self._event(shown[index])
         return shown
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
     def _suspects(self, events: list[Event]) -> Iterable[int]:
         """Which of these need the careful look; all where some are not what they should be."""

@@ -131,7 +131,7 @@ class Finished:
 
 
 def environment(url: str, directory: Path, **settings: str) -> dict[str, str]:
-    """What a program is started with: nothing of ours but these settings, and ResourceWarnings are not hidden."""
+    """What a program is started with: nothing of ours but these settings."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -141,6 +141,7 @@ def environment(url: str, directory: Path, **settings: str) -> dict[str, str]:
         **clean,
         "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",  # Python 3.12 warns of any fork beside a thread
         "MONITORING_BUS_URL": url,
         "MONITORING_DATA_DIR": str(directory),
         "MONITORING_COLLECTORS": "none",

@@ -8,19 +8,19 @@ import sys
 import threading
 from pathlib import Path
 
-from monitoring.producers import fork
+from monitoring.pipeline.publish import forks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PROGRAM = """
 import os, signal, sys, threading, time
-from monitoring.producers import fork
+from monitoring.pipeline.publish import forks
 
 begun = threading.Event()
 sys.begun = begun
 
 def work():
-    with fork.held_off():
+    with forks.held_off():
         import slow
 
 threading.Thread(target=work).start()
@@ -50,13 +50,13 @@ def test_a_child_that_is_forked_during_an_import_can_import_the_same(tmp_path: P
 
 
 def test_forks_go_on_when_the_block_is_left_and_in_the_child_too() -> None:
-    with fork.held_off():
+    with forks.held_off():
         assert threading.active_count() >= 1
     for _ in range(2):
         pid = os.fork()
         if pid == 0:
-            with fork.held_off():
+            with forks.held_off():
                 os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-    with fork.held_off():
+    with forks.held_off():
         pass
