@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 
 from monitoring.pipeline.bus.streams import META_KEY, URL_FILE, StreamTransport, Transport, connect, exchange
@@ -54,8 +54,12 @@ def transport_from(settings: Settings) -> Transport:
 def _import_ahead() -> None:
     """What redis-py and the standard library import when they connect: it is a thread that does."""
     with forks.held_off():
-        for name in ("email.parser", "encodings.idna", "importlib.metadata", "secrets"):
-            importlib.import_module(name)
+        import secrets  # noqa: F401 - redis-py: the name of a pool
+        from encodings import idna  # noqa: F401 - for the name of a host
+        from importlib import metadata
+
+        with suppress(metadata.PackageNotFoundError):
+            metadata.version("redis")  # redis-py says it to the server; how it is found out differs by Python's version
 
 
 METRICS_SHARE = 4

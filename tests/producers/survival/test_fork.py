@@ -145,3 +145,44 @@ assert subprocess.run([sys.executable, "-c", "pass"], preexec_fn=lambda: None).r
 def test_a_child_that_says_nothing_opens_no_lane(bus, tmp_path):
     run(IDLE, bus.url, tmp_path).assert_clean()
     assert len(bus.reports()) == 1
+
+
+IMPORTS = """
+import sys, threading, time
+from monitoring import get_logger
+from monitoring.pipeline.publish import forks
+from monitoring.producers import sdk
+from monitoring.startup import flush_monitoring, start_monitoring_with_config
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):  # asked for every module that is not there yet
+        if threading.current_thread().name.startswith("monitoring") and not forks._gate.locked():
+            found.append((threading.current_thread().name, name))
+
+found = []
+sys.meta_path.insert(0, Watch())
+start_monitoring_with_config(collect_interval=0.1, metrics_interval=0.1, collectors="process,system")
+try:
+    1 / 0
+except ZeroDivisionError:
+    get_logger("app").exception("x", url="http://user:secret@host/", password="hidden")
+flush_monitoring(float(sys.argv[1]))
+time.sleep(0.5)  # the collectors begin within a second
+while sdk.running().logs._flusher._breaker.failures == 1:
+    time.sleep(0.01)
+print(found)
+"""
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp", "http", "nothing"])
+def test_a_thread_of_ours_imports_only_while_forks_are_held_off(bus, tmp_path, way):
+    """A child that is forked meanwhile would never be able to import the same, and so never to send."""
+    settings = {
+        "unix": {},
+        "tcp": {"MONITORING_BUS_URL": "redis://localhost:1"},
+        "http": {"MONITORING_BUS_URL": "", "MONITORING_URL": "http://localhost:1", "MONITORING_API_KEY": "x"},
+        "nothing": {"MONITORING_BUS_URL": "", "MONITORING_DATA_DIR": ""},
+    }[way]
+    done = run(IMPORTS, bus.url, tmp_path, "10" if way == "unix" else "0.5", **settings)
+    assert done.status == 0, done.errors
+    assert done.output.strip() == "[]"
