@@ -35,6 +35,8 @@ def pytest_configure() -> None:
     """A suite that was started in the background inherits an ignored SIGINT, and what it starts would from it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Hypothesis would fail a test for being slow, which on a loaded machine any is.
     hypothesis.settings.register_profile(
         "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
