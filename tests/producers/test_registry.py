@@ -476,7 +476,6 @@ print(total, level.labels().value, took.histogram.labels().count)
 
 
 def test_greenlets_that_take_turns_lose_nothing() -> None:
-    pytest.importorskip("gevent")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", _GREENLETS]
     finished = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True, check=True)
