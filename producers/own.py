@@ -37,7 +37,8 @@ class OwnMetrics:
     def update(self) -> None:
         """Count what came since the last time."""
         counters = self._logs.counters()
-        self._events.inc(self._new("events", "", counters.emitted))
+        if counters.emitted:  # a forked child that says nothing has nothing to send
+            self._events.inc(self._new("events", "", counters.emitted))
         for reason, number in counters.dropped.items():
             self._dropped.inc(self._new("logs", reason, number), signal="logs", reason=reason)
         for reason, number in self._registry.dropped.items():

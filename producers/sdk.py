@@ -143,6 +143,7 @@ class Sdk:
         self.rounds.end(min(1.0, timeout_seconds))
         self._ship()
         self.logs.finish(max(0.0, ends - time.monotonic()))
+        self.metrics.learn_from(self.logs)
         self.metrics.finish(max(0.0, ends - time.monotonic()))
 
     def flush(self, timeout_seconds: float) -> bool:

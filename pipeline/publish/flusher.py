@@ -54,6 +54,9 @@ REPORT_SECONDS = 10.0
 LAST_TRIES = 3
 """Failures of the bus in a row after which a process that ends waits no longer: 0.15 to 0.3 s where it was well before,
 less than a restart of it takes, at once where it had failed already. Jobs that fork would each be held up by more."""
+DOUBTFUL_SECONDS = 0.25
+"""What a process that ends waits for a bus that has failed LAST_TRIES times in a row: fifteen times what one takes that
+is well again, and little for a bus that hangs."""
 _REFUSED_SECONDS = 5.0
 """Pause after an answer that asking again will not change: somebody has to change a setting first."""
 
@@ -116,6 +119,15 @@ class Flusher:
     def has_reached(self, barrier: Barrier) -> bool:
         """Whether everything in front of the barrier is as safe as it asks, while no step runs."""
         return self._reached(barrier)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the bus has failed so often that it is hardly worth waiting for."""
+        return self._breaker.failures >= LAST_TRIES
+
+    def learn_from(self, other: Flusher) -> None:
+        """Know how the bus is doing from one that goes there, too, or from the parent's; it is tried all the same."""
+        self._breaker.failures = max(self._breaker.failures, other._breaker.failures)
 
     def last_call(self) -> None:
         """The process ends: try the bus at once, and let those who wait go when it fails LAST_TRIES times in a row."""

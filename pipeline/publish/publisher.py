@@ -23,7 +23,7 @@ from monitoring.pipeline.events.signals import SIGNALS, Row
 from monitoring.pipeline.publish import forks, own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
-from monitoring.pipeline.publish.flusher import Flusher, Plan
+from monitoring.pipeline.publish.flusher import DOUBTFUL_SECONDS, Flusher, Plan
 from monitoring.pipeline.publish.outbox import by_lane
 from monitoring.pipeline.publish.waker import Waker
 
@@ -156,10 +156,11 @@ class Publisher:
         That one is kept and never touched again, because closing it could take a lock that nobody will release.
         """
         self._inherited.append(self._flusher.transport)
-        before = self._buffer
+        buffer, flusher = self._buffer, self._flusher
         self._reset()
+        self._flusher.learn_from(flusher)
         if forks.is_heir():
-            self._buffer.inherit(before)
+            self._buffer.inherit(buffer)
 
     # the caller's side
 
@@ -263,17 +264,23 @@ class Publisher:
     def finish(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """As `close`, for a process that ends: it is not held up by a bus that refuses, and is not over yet.
 
-        The bus is tried at once, and again no more than LAST_TRIES times. What is emitted afterwards, by functions
-        that `atexit` calls later, is sent before `emit` returns, until the time is up or the bus fails; with a spool
-        it is saved there instead.
+        The bus is tried at once, and given up when it fails three times in a row. What is emitted afterwards, by
+        functions that `atexit` calls later, is sent before `emit` returns, until the time is up or the bus fails; with
+        a spool it is saved there instead.
         """
         return self._end(timeout_seconds, at_exit=True)
+
+    def learn_from(self, other: Publisher) -> None:
+        """The other one goes to the same bus: whether it fails is known here, too. The bus is tried all the same."""
+        self._flusher.learn_from(other._flusher)
 
     def _end(self, timeout_seconds: float, *, at_exit: bool) -> bool:
         with self._lock:
             if self._closing:
                 return True
             self._closing = True
+        if at_exit and self._flusher.doubtful:
+            timeout_seconds = min(timeout_seconds, DOUBTFUL_SECONDS)
         ends = self._plan.clock() + timeout_seconds
         try:
             safe = self._reach("bus", timeout_seconds, at_exit=at_exit)

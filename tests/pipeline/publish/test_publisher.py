@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -661,3 +662,85 @@ def test_another_server_without_our_key_is_left_alone(valkey: str) -> None:
         assert "monitoring up" in some.trouble
     with redis.Redis.from_url(valkey) as client:
         assert client.keys("*") == []
+
+
+def test_a_process_that_ends_gives_a_bus_that_refuses_three_tries() -> None:
+    asked: list[int] = []
+
+    def refusing() -> Any:
+        asked.append(1)
+        raise BusUnavailable("no")
+
+    with closing(Publisher(refusing, flush_interval_seconds=60)) as some:
+        some.emit(event(1))
+        assert not some.finish(600), "it does not wait for that long"
+        assert len(asked) == 3
+
+
+def test_a_process_that_ends_gives_one_try_to_a_bus_that_had_failed_before_and_so_does_its_child() -> None:
+    asked = multiprocessing.Value("i", 0)
+
+    def refusing() -> Any:
+        with asked.get_lock():
+            asked.value += 1
+        raise BusUnavailable("no")
+
+    with closing(Publisher(refusing, flush_interval_seconds=0.01)) as some:
+        some.emit(event(1))
+        while asked.value < 5:
+            threading.Event().wait(0.01)
+        child = os.fork()
+        if child == 0:
+            before = asked.value
+            some.emit(event(2))
+            done = some.finish(600)
+            os._exit(0 if not done and asked.value - before <= 3 else 1)  # its own, and one or two of the parent's
+        assert os.waitpid(child, 0)[1] == 0
+        before = asked.value
+        assert not some.finish(600)
+        assert asked.value - before <= 2, "at once, and perhaps once while it was being asked to"
+
+
+def test_what_is_emitted_after_the_finish_is_on_the_bus_before_emit_returns(valkey: str) -> None:
+    store = Store(valkey)
+    with closing(publisher(valkey)) as some:
+        for number in range(10):
+            some.emit(event(number))
+        assert some.finish()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("monitoring-publisher")]
+        assert some.emit(event(10)) and some.emit(event(11))
+        assert store.drain() and store.timestamps() == list(range(12))
+        others: list[bool] = []
+        thread = threading.Thread(target=lambda: others.append(some.emit(event(12))))
+        thread.start()
+        thread.join()
+        assert others == [False] and settle(some).dropped == {"closed": 1}, "only the main thread has an end to reach"
+        assert not some.flush(0, "bus") and some.flush(0, "bus"), "one was lost, and that is said once"
+        assert some.emit(event(13)) and store.drain()
+    store.assert_sound()
+    (report,) = store.reports().values()
+    assert (report["closed"], report["emitted"], report["dropped"]) == (True, 14, {"closed": 1})
+
+
+def test_what_is_emitted_after_the_finish_is_saved_where_there_is_a_spool_and_no_bus(tmp_path: Path) -> None:
+    with closing(Publisher(nowhere, spool_dir=tmp_path, flush_interval_seconds=0.01)) as some:
+        some.emit(event(1))
+        assert some.finish()
+        assert some.emit(event(2))
+        assert settle(some).sealed == 2 and settle(some).buffered == 0
+    (lane,) = spooled_lanes(tmp_path)
+    assert sum(path.stat().st_size > 0 for path in (tmp_path / lane).glob("*.frames")) >= 1
+
+
+def test_a_flush_that_is_interrupted_can_be_asked_for_again(valkey: str) -> None:
+    store = Store(valkey)
+    with closing(publisher(valkey, flush_interval_seconds=60)) as some:
+        some.emit(event(1))
+        signal.signal(signal.SIGALRM, lambda number, frame: (_ for _ in ()).throw(KeyboardInterrupt()))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            some.flush(60)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        with store.running():
+            assert some.flush(30)
+    assert store.timestamps() == [1]

@@ -145,6 +145,7 @@ assert subprocess.run([sys.executable, "-c", "pass"], preexec_fn=lambda: None).r
 def test_a_child_that_says_nothing_opens_no_lane(bus, tmp_path):
     run(IDLE, bus.url, tmp_path).assert_clean()
     assert len(bus.reports()) == 1
+    assert len(bus.streams.reports("metrics", 0)) == 1
 
 
 IMPORTS = """
