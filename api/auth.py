@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from monitoring.api.problems import Problem
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.store.control import Key, Keys, allows
+from monitoring.pipeline.store.keys import Key, Keys, allows
 
 __all__ = ["CACHE_SECONDS", "Verifier", "authorize", "bearer"]
 

@@ -11,7 +11,7 @@ from monitoring.api.body import read_body
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.errors import PermanentError
-from monitoring.pipeline.store.control import ROLES
+from monitoring.pipeline.store.keys import ROLES
 
 __all__ = ["create", "json_object", "listing", "revoke"]
 

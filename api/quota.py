@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from monitoring.api.problems import Problem
-from monitoring.pipeline.store.control import Key
+from monitoring.pipeline.store.keys import Key
 
 __all__ = ["Quotas"]
 

@@ -21,7 +21,7 @@ from werkzeug.routing import RequestRedirect
 from monitoring.api.auth import authorize
 from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.runtime import Runtime
-from monitoring.pipeline.store.control import Key
+from monitoring.pipeline.store.keys import Key
 
 __all__ = ["Answer", "Call", "Route", "answer_error", "json_response", "mount", "secure", "whole_number"]
 

@@ -26,7 +26,8 @@ from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog
-from monitoring.pipeline.store.control import FILE_NAME, Control, Keys
+from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.keys import Keys
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.searches import Searches

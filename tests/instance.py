@@ -19,7 +19,8 @@ from monitoring.pipeline import settings
 from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
-from monitoring.pipeline.store.control import FILE_NAME, ROLES, Control, Keys, ensure_admin_key
+from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.keys import ROLES, Keys, ensure_admin_key
 
 PARTITIONS = 2
 

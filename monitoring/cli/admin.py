@@ -23,8 +23,9 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters as letters_table
 from monitoring.pipeline.store import retention as policy
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
-from monitoring.pipeline.store.control import FILE_NAME, ROLES, Control, Keys
+from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.dead_letters import KINDS, Letter
+from monitoring.pipeline.store.keys import ROLES, Keys
 from monitoring.pipeline.store.promises import Replays
 
 __all__ = ["dead_letters", "keys", "retention"]

@@ -14,7 +14,7 @@ import monitoring.api
 from monitoring.api.app import ROUTES, create_app
 from monitoring.api.routes import Route, mount
 from monitoring.pipeline import settings
-from monitoring.pipeline.store.control import ROLES
+from monitoring.pipeline.store.keys import ROLES
 from tests.instance import Instance
 
 FRAMES = "signal=logs&partition=0&lane=" + "0" * 32

@@ -22,7 +22,8 @@ import pytest
 import requests
 
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
-from monitoring.pipeline.store.control import Control, Keys
+from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.keys import Keys
 from monitoring.pipeline.store.verify import verify
 from tests.api.test_docs import sections
 from tests.frames import Sender, event

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.pipeline.store.control import Control, Keys
+from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.keys import Keys
 from tests.cli.test_operate import local, run
 from tests.frames import Sender, event
 from tests.instance import Instance

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.pipeline.errors import PermanentError, StoreCorrupt
-from monitoring.pipeline.store.control import ROLES, Control, Keys, allows, ensure_admin_key
+from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.keys import ROLES, Keys, allows, ensure_admin_key
 
 SECOND = 10**9
 
@@ -145,7 +146,7 @@ def test_the_admin_key_is_made_once_with_mode_0600(tmp_path: Path) -> None:
 def test_all_who_start_at_the_same_time_get_the_same_admin_key(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; "
-        "from monitoring.pipeline.store.control import ensure_admin_key; print(ensure_admin_key(Path(sys.argv[1])))"
+        "from monitoring.pipeline.store.keys import ensure_admin_key; print(ensure_admin_key(Path(sys.argv[1])))"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "d")], stdout=subprocess.PIPE) for _ in range(6)
