@@ -148,9 +148,35 @@ def _refuse_many(pairs: _Pairs, present: Mask, metrics: Sequence[Metric], matchi
         fail(f"multiple matches for labels: {reason}")
 
 
+def _missing(there: Vector, lacking: Vector, value: float | None, matching: Matching) -> Vector:
+    """`lacking` with a series of the value for each signature that `there` has and it lacks, at these steps."""
+    if value is None:
+        return lacking
+    key = signature(matching.on, matching.labels)
+    known: dict[Hashable, int] = {}
+    theirs, ours = numbered(map(key, there.metrics), known), numbered(map(key, lacking.metrics), known)
+    wanted = np.zeros((len(known), there.present.shape[1]), dtype=bool)
+    for row, number in enumerate(theirs):
+        wanted[number] |= there.present[row]
+    for row, number in enumerate(ours):
+        wanted[number] &= ~lacking.present[row]
+    firsts = dict(zip(theirs[::-1].tolist(), range(len(theirs) - 1, -1, -1), strict=True))
+    metrics = [kept_labels(there.metrics[row], matching.on, matching.labels) for row in firsts.values()]
+    present = wanted[list(firsts)]
+    values = np.concatenate([lacking.values, np.full(present.shape, value)])
+    return Vector([*lacking.metrics, *metrics], values, np.concatenate([lacking.present, present]))
+
+
+def _filled(left: Vector, right: Vector, matching: Matching) -> tuple[Vector, Vector]:
+    """Both sides with what the fill modifiers put in place of series that one of them lacks."""
+    fill_left, fill_right = matching.fill
+    return _missing(right, left, fill_left, matching), _missing(left, right, fill_right, matching)
+
+
 def of_vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vector:
     """Two vectors: each series with the one on the other side that has the same labels."""
     matching = node.matching
+    left, right = _filled(left, right, matching)
     swapped = matching.cardinality == "one-to-many"
     many, one = (present_only(right), present_only(left)) if swapped else (present_only(left), present_only(right))
     pairs = _pairs(many, one, matching)

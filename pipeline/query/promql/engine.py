@@ -111,7 +111,7 @@ def ranged(
     delayed_names: bool = False,
 ) -> Answer:
     """The values of an expression from one time to another, both included, every `step_ms`. Raises PromqlError."""
-    node = parse(expr)
+    node = parse(expr, step_ms, end_ms - start_ms)
     kind = shape(node)
     if kind in ("matrix", "string"):
         name = "range vector" if kind == "matrix" else kind

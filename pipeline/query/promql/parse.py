@@ -39,12 +39,16 @@ _CARDINALITY: dict[str, Cardinality] = {
 _SETS = frozenset({"and", "or", "unless"})
 
 
-def parse(text: str) -> Node:
-    """The tree of an expression. Raises PromqlError ("bad_data"), and nothing else, for what is not PromQL."""
+def parse(text: str, step_ms: int = 0, range_ms: int = 0) -> Node:
+    """The tree of an expression. Raises PromqlError ("bad_data"), and nothing else, for what is not PromQL.
+
+    `step_ms`, `range_ms`: of the range query, for durations that are computed from them; 0 in an instant query.
+    """
     import promql_parser
 
+    prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
     try:
-        parsed = promql_parser.parse(lexing.prepare(text))
+        parsed = promql_parser.parse(prepared)
     except ValueError as error:
         raise PromqlError(f"parse error: {error}", "bad_data") from None
     return _tree(parsed)

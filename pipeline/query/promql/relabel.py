@@ -24,9 +24,8 @@ def _compiled(expression: str) -> Any:
     options.dot_nl = True
     try:
         return re2.compile(expression, options)
-    except re2.error as error:
-        text = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error
-        fail(f"invalid regular expression in label_replace(): {expression}: {text}")
+    except re2.error:
+        fail(f"invalid regular expression in label_replace(): {expression}")
 
 
 def _expanded(replacement: str, found: Any, names: dict[str, int]) -> str:
