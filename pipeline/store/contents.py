@@ -81,6 +81,14 @@ class Contents(Protocol):
         ...
 
     @staticmethod
+    def carried(connection: apsw.Connection, oldest_ns: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """What the next segment must know of this one, sealed, as far as it was seen since `oldest_ns`.
+
+        As statements, each with the rows that it is executed for in the new file.
+        """
+        ...
+
+    @staticmethod
     def disagreements(connection: apsw.Connection, rows: int, extent: tuple[int | None, int | None]) -> Iterator[str]:
         """What the tables say otherwise than the head row with so many rows and this first and last id."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import apsw
 
@@ -114,6 +114,11 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
                 (apsw.carray(array("q", ids)),),
             )
         return {row_id for (row_id,) in found}
+
+    @staticmethod
+    def carried(connection: apsw.Connection, oldest_ns: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """See Contents. An event stands for itself."""
+        yield from ()
 
     @staticmethod
     def disagreements(connection: apsw.Connection, rows: int, extent: tuple[int | None, int | None]) -> Iterator[str]:
