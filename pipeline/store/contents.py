@@ -64,6 +64,14 @@ class Contents(Protocol):
         """Spend memory on large batches, or give it back."""
         ...
 
+    def untidy(self, now_ns: int) -> bool:
+        """Whether there is work for `tidy`."""
+        ...
+
+    def tidy(self, now_ns: int) -> None:
+        """Do a bounded piece of the work that makes reading faster, within a transaction of the caller's."""
+        ...
+
     def forget(self) -> None:
         """Drop what is remembered of the file."""
         ...

@@ -57,6 +57,13 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
         self._hash_bytes = (16 if large else 4) << 20
         self._hash_set = False
 
+    def untidy(self, now_ns: int) -> bool:
+        """See Contents. The index sees to itself."""
+        return False
+
+    def tidy(self, now_ns: int) -> None:
+        """See Contents."""
+
     def forget(self) -> None:
         """See Contents."""
         self._dimensions: Dimensions | None = None

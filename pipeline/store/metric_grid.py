@@ -27,11 +27,12 @@ _NEVER = -(1 << 40)
 class Grid:
     """The windows whose ends lie in [start_ms, end_ms], with those before that reach into them and one after.
 
-    `first` to `last` are all of them, numbered since 1970; `newest` is the last that the store has heard of.
+    `first` to `last` are all of them, numbered since 1970; `known` are the first and last that the store has heard of.
     """
 
-    def __init__(self, start_ms: int, end_ms: int, newest: int) -> None:
-        self._from, self._through = -(-start_ms // WINDOW_MS) - 1, end_ms // WINDOW_MS - 1
+    def __init__(self, start_ms: int, end_ms: int, known: tuple[int, int]) -> None:
+        oldest, newest = known
+        self._from, self._through = max(oldest - 1, -(-start_ms // WINDOW_MS) - 1), end_ms // WINDOW_MS - 1
         self.first, self.last = max(0, self._from - ALIVE_WINDOWS + 1), min(self._through, newest) + 1
         self.count = max(0, self.last - self.first + 1)
         self._windows = np.arange(self.first, self.first + self.count, dtype=np.int64)
@@ -138,6 +139,23 @@ class Counting:
         if len(self.base) > 1:
             np.cumsum(self.gained[:-1], axis=0, out=self.gained[:-1])
             np.cumsum(self.base[:-1], out=self.base[:-1])
+
+    def add(self, first: int, windows: Times, gained: Floats | Times, row: int = 0) -> None:
+        """Add what was gained in these windows, rising, from this row on; the grid begins at window `first`."""
+        low, high = np.searchsorted(windows, (first, first + len(self.has)))
+        rows = slice(row, row + len(gained))
+        if low:
+            self.base[rows] += gained[:, :low].sum(axis=1)
+        if high <= low:
+            return
+        start, end, count = int(windows[low]) - first, int(windows[high - 1]) - first, high - low
+        if end - start + 1 == count:
+            self.gained[rows, start : end + 1] += gained[:, low:high]
+            self.has[start : end + 1] = True
+        else:
+            places = windows[low:high] - first
+            self.gained[rows, places] += gained[:, low:high]
+            self.has[places] = True
 
     def totals(self, row: int) -> Floats:
         """The running total of one row at each window's end."""

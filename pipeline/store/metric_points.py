@@ -120,6 +120,32 @@ def _increments(
         series = chosen[number]
         known = orjson.loads(counts)
         yield series, window, Buckets(total, known + [0] * (len(series.bounds) + 1 - len(known)))
+    for number, _, windows, columns in _packed(connection, chosen, ("counter", "histogram"), first, last):
+        series = chosen[number]
+        counts = columns[0].T.tolist()
+        if series.kind == "counter":
+            yield from ((series, window, value) for window, (value,) in zip(windows, counts, strict=True))
+        else:
+            sums = columns[1][0].tolist()
+            for window, total, row in zip(windows, sums, counts, strict=True):
+                yield series, window, Buckets(total, row)
+
+
+def _packed(
+    connection: apsw.Connection, chosen: dict[int, Series], kinds: Sequence[str], first: int, last: int
+) -> Iterator[tuple[int, int, list[int], list[Any]]]:
+    """Packed points of the chosen series of these kinds in these windows, as series, lane, windows and columns."""
+    from monitoring.pipeline.store.metric_codec import Codec  # numpy, which who only writes does not need
+    from monitoring.pipeline.store.metric_pack import PACK, packed_blocks, packed_rows
+
+    mine = [number for number, series in chosen.items() if series.kind in kinds]
+    blocks = [block for block in packed_blocks(connection) if first // PACK <= block <= last // PACK]
+    codec = Codec()
+    for row in packed_rows(connection, blocks, mine) if mine else ():
+        places, columns = codec.decode(row.data)
+        windows = places + row.block * PACK
+        inside = (windows >= first) & (windows <= last)
+        yield row.series, row.lane, windows[inside].tolist(), [column[:, inside] for column in columns]
 
 
 def _gauges(
@@ -128,6 +154,9 @@ def _gauges(
     lanes = dict(connection.execute("SELECT id, lane FROM source"))
     for number, window, lane, at, value in _rows(connection, "gauge", "lane, at, value", chosen, first, last):
         yield chosen[number], window, lanes[lane], window * WINDOW_NS + at, value
+    for number, lane, windows, (values, ats) in _packed(connection, chosen, ("gauge",), first, last):
+        for window, value, at in zip(windows, values[0].tolist(), ats[0].tolist(), strict=True):
+            yield chosen[number], window, lanes[lane], window * WINDOW_NS + at, value
 
 
 def _rows(

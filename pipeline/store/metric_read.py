@@ -11,11 +11,13 @@ import apsw
 import numpy as np
 import orjson
 
-from monitoring.pipeline.query.promql.source import NAME
+from monitoring.pipeline.query.promql.source import NAME, Floats, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS, Number
 from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_codec import Codec
 from monitoring.pipeline.store.metric_grid import Counting, Grid, Lanes
 from monitoring.pipeline.store.metric_names import LE, exposed, name_test
+from monitoring.pipeline.store.metric_pack import PACK, PACK_MS, packed_blocks, packed_id, packed_rows, sample_value
 from monitoring.pipeline.store.metric_points import having
 from monitoring.pipeline.store.metric_segment import BLOCK
 
@@ -42,10 +44,17 @@ class Gauge:
 class Read:
     """What several segments say of the series that were asked for, in a grid."""
 
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+    def __init__(self, grid: Grid, start_ms: int, end_ms: int) -> None:
+        self.grid, self.start_ms, self.end_ms = grid, start_ms, end_ms
+        self.samples: dict[Key, list[tuple[Times, Floats]]] = {}
         self.counting: dict[Key, Counting] = {}
         self.gauges: dict[Key, Gauge] = {}
+
+    def sampled(self, key: Key, times: Times, values: Floats) -> None:
+        """Add raw samples, times in milliseconds since 1970, rising."""
+        low, high = np.searchsorted(times, (self.start_ms, self.end_ms + 1))
+        if high > low:
+            self.samples.setdefault(key, []).append((times[low:high], values[low:high]))
 
     def count_of(self, key: Key) -> Counting:
         """The increments of this series, to add to."""
@@ -118,6 +127,9 @@ def read(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) 
         _histograms(connection, by_kind["histogram"], chosen, into)
     if by_kind["gauge"]:
         _gauges(connection, by_kind["gauge"], chosen, into)
+    _packed(connection, by_kind, chosen, into)
+    if by_kind["sample"]:
+        _samples(connection, by_kind["sample"], chosen, into)
 
 
 def _counters(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
@@ -125,10 +137,9 @@ def _counters(connection: apsw.Connection, numbers: Sequence[int], chosen: Mappi
         into.count_of(chosen[number].key).base[0] += total
     rows = _rows(connection, "increment", "value", numbers, into.grid)
     for number, points in _by_series(rows):
-        counting = into.count_of(chosen[number].key)
-        windows = np.array([row[1] for row in points]) - into.grid.first
-        counting.gained[0, windows] += [row[2] for row in points]
-        counting.has[windows] = True
+        windows = np.array([row[1] for row in points], dtype=np.int64)
+        gained = np.array([[row[2] for row in points]], dtype=np.float64)
+        into.count_of(chosen[number].key).add(into.grid.first, windows, gained)
 
 
 def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
@@ -156,6 +167,59 @@ def _gauges(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping
             at = np.array(columns[3], dtype=np.int64) + windows * WINDOW_NS
             key, across = chosen[number]
             into.lane_of(key, across, names[lane]).add(windows, at, np.array(columns[4], dtype=np.float64))
+
+
+def _packed(
+    connection: apsw.Connection, by_kind: Mapping[str, Sequence[int]], chosen: Mapping[int, Chosen], into: Read
+) -> None:
+    """Add the packed rows: of blocks before the grid the totals, of those that reach into it the points."""
+    grid, codec = into.grid, Codec()
+    blocks = [block for block in packed_blocks(connection) if block * PACK <= grid.last]
+    earlier = [block for block in blocks if (block + 1) * PACK <= grid.first]
+    within = blocks[len(earlier) :]
+    counting = [*by_kind["counter"], *by_kind["histogram"]]
+    if earlier and counting:
+        for number, total in _totals(connection, earlier, counting):
+            into.count_of(chosen[number].key).base += orjson.loads(total) if isinstance(total, str) else total
+    for row in packed_rows(connection, within, counting) if counting else ():
+        found, row_of = into.count_of(chosen[row.series].key), 0
+        places, columns = codec.decode(row.data)
+        for column in columns:
+            found.add(grid.first, places + row.block * PACK, column, row_of)
+            row_of += len(column)
+    if not by_kind["gauge"]:
+        return
+    names = dict(connection.execute("SELECT id, lane FROM source"))
+    for row in packed_rows(connection, within, by_kind["gauge"]):
+        places, (values, at) = codec.decode(row.data)
+        windows = places + row.block * PACK
+        key, across = chosen[row.series]
+        lane = into.lane_of(key, across, names[row.lane])
+        lane.add(windows, windows * WINDOW_NS + at[0], values[0].astype(np.float64))
+
+
+def _samples(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Samples as they came; of one moment the first that was written."""
+    codec, start, end = Codec(), into.start_ms, into.end_ms
+    blocks = [block for block in packed_blocks(connection) if start // PACK_MS <= block <= end // PACK_MS]
+    for row in packed_rows(connection, blocks, numbers):
+        _, (times, values) = codec.decode(row.data)
+        into.sampled(chosen[row.series].key, times[0] + row.block * PACK_MS, values[0].astype(np.float64))
+    rows = connection.execute(
+        "SELECT series, at, value FROM sample WHERE series IN (SELECT value FROM json_each(?)) AND at BETWEEN ? AND ?",
+        (orjson.dumps(numbers).decode(), start, end),
+    )
+    for number, points in _by_series(rows):
+        times = np.array([at for _, at, _ in points], dtype=np.int64)
+        into.sampled(chosen[number].key, times, np.array([sample_value(value) for _, _, value in points]))
+
+
+def _totals(connection: apsw.Connection, blocks: Sequence[int], numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    for block in blocks:
+        ids = orjson.dumps([packed_id(block, number) for number in numbers]).decode()
+        yield from connection.execute(
+            "SELECT id >> 24 & 1048575, total FROM packed WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+        )
 
 
 def _by_series(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:

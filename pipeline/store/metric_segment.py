@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import apsw
 import orjson
@@ -37,11 +37,16 @@ from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.rows import id_floor
 from monitoring.pipeline.store.series import Known, SeriesBook, SeriesLimits
 
+if TYPE_CHECKING:
+    from monitoring.pipeline.store.metric_pack import Packer
+
 __all__ = ["BLOCK", "Deltas", "MetricContents"]
 
 BLOCK = 30
 """Windows of a block. A commit touches the pages of the blocks it adds to, a query those of the series it reads: with
 single windows a query of 6 hours seeks 2,160 times a series, with a day 10,000 series are as many pages a commit."""
+_CLOSED_NS = 60_000_000_000
+"""A block is packed a minute after it is over: most of what is late has come by then, and the rest finds its place."""
 _DAY_NS = 86_400_000_000_000
 _MINUTE_NS = 60_000_000_000
 _MOST_COUNT = (1 << 63) - 1
@@ -121,14 +126,35 @@ CREATE TABLE minute(minute INTEGER PRIMARY KEY, count INTEGER NOT NULL);
         self._connection = connection
         _upgrade(connection)
         connection.create_scalar_function("add_counts", _add_counts, 2, deterministic=True)
-        self.forget()
+        self._book: SeriesBook | None = None
+        self._packer: Packer | None = None
 
     def set_memory(self, *, large: bool) -> None:
         """See Contents. There is nothing beside the page cache."""
 
+    def untidy(self, now_ns: int) -> bool:
+        """See Contents. Whether there are blocks that are over."""
+        before_ns, connection = now_ns - _CLOSED_NS, self._connection
+        block = before_ns // (BLOCK * WINDOW_NS)
+        for table in ("increment", "histogram", "gauge"):
+            first = connection.execute(f"SELECT min(block) FROM {table}").get  # noqa: S608 - own names
+            if first is not None and first < block:
+                return True
+        before_ms = block * BLOCK * WINDOW_NS // _MILLISECOND_NS
+        return bool(connection.execute("SELECT 1 FROM sample WHERE at < ? LIMIT 1", (before_ms,)).get)
+
+    def tidy(self, now_ns: int) -> None:
+        """See Contents. Points of such blocks are packed."""
+        from monitoring.pipeline.store.metric_pack import Packer  # numpy, which who writes logs does not need
+
+        if self._packer is None:
+            self._packer = Packer(self._connection)
+        self._packer.step(now_ns - _CLOSED_NS)
+
     def forget(self) -> None:
         """See Contents."""
-        self._book: SeriesBook | None = None
+        self._book = None
+        self._packer = None
 
     @property
     def book(self) -> SeriesBook:
@@ -211,6 +237,13 @@ CREATE TABLE minute(minute INTEGER PRIMARY KEY, count INTEGER NOT NULL);
             "SELECT min(place), max(place), ifnull(sum(series NOT IN (SELECT id FROM series)), 0)"  # noqa: S608 - as above
             f" FROM ({' UNION ALL '.join(parts)})"
         ).get
+        from monitoring.pipeline.store.metric_check import inside  # numpy, as below
+
+        packed = inside(connection)
+        yield from packed.findings
+        if packed.first is not None and packed.last is not None:
+            first = packed.first if first is None else min(first, packed.first)
+            last = packed.last if last is None else max(last, packed.last)
         ends = (None, None) if first is None else (id_floor(first * WINDOW_NS), id_floor((last + 1) * WINDOW_NS) - 1)
         if ends != extent:
             yield "its first or last window is another than its head says"
@@ -226,8 +259,10 @@ CREATE TABLE minute(minute INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 
     @staticmethod
     def compact(connection: apsw.Connection, stopped: Callable[[], bool]) -> bool:
-        """See Contents. What is written here is compact."""
-        return True
+        """See Contents. All points are packed, and the space of their rows is given back."""
+        from monitoring.pipeline.store.metric_pack import pack_all  # numpy, as above
+
+        return pack_all(connection, stopped)
 
 
 class _Sums:

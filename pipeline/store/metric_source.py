@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import apsw
+import numpy as np
 import orjson
 
 from monitoring.pipeline.query.limits import Deadline
@@ -40,16 +41,14 @@ class MetricSource:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, step_ms: int) -> list[Samples]:
         """See Source."""
-        grid = Grid(start_ms, end_ms, self._newest())
-        if grid.empty:
-            return []
-        found = Read(grid)
+        grid = self._grid(start_ms, end_ms)
+        found = Read(grid, start_ms, end_ms)
         self._each(
             None,
             end_ms + 2 * WINDOW_NS // _MS,
             lambda connection: read(connection, choose(connection, matchers), found),
         )
-        return [*self._counted(found, matchers), *self._gauges(found)]
+        return [*_sampled(found), *(() if grid.empty else (*self._counted(found, matchers), *self._gauges(found)))]
 
     def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[dict[str, str]]:
         """See Source."""
@@ -101,7 +100,7 @@ class MetricSource:
         """See Source. Of families that share a name, what was said last."""
         return {
             metadata_name(family.name, family.kind): (
-                "unknown" if family.kind == "sample" else family.kind,
+                (family.type or "unknown") if family.kind == "sample" else family.kind,
                 family.help,
                 family.unit,
             )
@@ -115,10 +114,13 @@ class MetricSource:
             for connection in self._store.segments(start, end_ms * _MS + 1, self._deadline):
                 look(connection)
 
-    def _newest(self) -> int:
-        """The last window that the store has heard of."""
-        latest = self._store.latest_id()
-        return -1 if latest is None else timestamp_ns(latest, 0) // WINDOW_NS
+    def _grid(self, start_ms: int, end_ms: int) -> Grid:
+        """The windows of this range, as far as the store has heard of any."""
+        extent = self._store.extent()
+        if extent is None:
+            return Grid(start_ms, end_ms, (0, -1))
+        oldest, newest = (timestamp_ns(each, 0) // WINDOW_NS for each in extent)
+        return Grid(start_ms, end_ms, (oldest, newest))
 
     def _counted(self, found: Read, matchers: Sequence[Matcher]) -> Iterator[Samples]:
         """Counters, and the parts of histograms. Families that are seen under the same labels add up."""
@@ -143,6 +145,13 @@ class MetricSource:
             times, values = found.grid.gauge(gauge.lanes, gauge.across)
             if len(times):
                 yield Samples(_labels(key.name, key.labels, ""), times, values)
+
+
+def _sampled(found: Read) -> Iterator[Samples]:
+    for key, parts in found.samples.items():
+        times = np.concatenate([part[0] for part in parts])
+        times, places = np.unique(times, return_index=True)  # of equal ones the first
+        yield Samples(_labels(key.name, key.labels, ""), times, np.concatenate([part[1] for part in parts])[places])
 
 
 def _rows_of(key: Key) -> Iterator[tuple[str, str, int]]:

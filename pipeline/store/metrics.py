@@ -57,16 +57,18 @@ class SqliteMetricStore:
 
     def families(self) -> dict[Family, int]:
         """See MetricStore."""
-        found: dict[tuple[Any, ...], tuple[tuple[str, str], int]] = {}
+        found: dict[tuple[Any, ...], tuple[tuple[str, str, str], int]] = {}
         for connection in self.segments(None, None):
-            for *key, unit, prose, overflowed in connection.execute(
-                "SELECT name, kind, across, bounds, unit, help, overflowed FROM family"
+            columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('family')")}
+            known = "type" if "type" in columns else "''"  # of a release that knew no samples
+            for *key, unit, prose, of, overflowed in connection.execute(
+                f"SELECT name, kind, across, bounds, unit, help, {known}, overflowed FROM family"  # noqa: S608 - own names
             ):
-                before = found.get(tuple(key), (("", ""), 0))[1]
-                found[tuple(key)] = ((unit, prose), before + overflowed)
+                before = found.get(tuple(key), (("", "", ""), 0))[1]
+                found[tuple(key)] = ((unit, prose, of), before + overflowed)
         return {
-            Family(name, kind, across, tuple(orjson.loads(bounds)), *prose): overflowed
-            for (name, kind, across, bounds), (prose, overflowed) in sorted(found.items())
+            Family(name, kind, across, tuple(orjson.loads(bounds)), unit, prose, of): overflowed
+            for (name, kind, across, bounds), ((unit, prose, of), overflowed) in sorted(found.items())
         }
 
     def series(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> set[Series]:
@@ -102,14 +104,18 @@ class SqliteMetricStore:
             with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, deadline) as connection:
                 yield connection
 
-    def latest_id(self) -> int | None:
-        """The greatest id of any point; None where there is none."""
-        found = [row.max_id for row in self.catalog.segments("metrics") if row.sealed]
+    def extent(self) -> tuple[int, int] | None:
+        """The least and the greatest id of any point; None where there is none."""
+        found = []
         for row in self.catalog.segments("metrics"):
+            least, greatest = row.min_id, row.max_id
             if not row.sealed:
                 with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, None) as connection:
-                    found.append(Head.read(connection).max_id)
-        return max((each for each in found if each is not None), default=None)
+                    head = Head.read(connection)
+                    least, greatest = head.min_id, head.max_id
+            if least is not None and greatest is not None:
+                found.append((least, greatest))
+        return (min(least for least, _ in found), max(greatest for _, greatest in found)) if found else None
 
 
 @contextlib.contextmanager
