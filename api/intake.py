@@ -7,14 +7,15 @@ The Content-Type is not asked: `curl --data-binary` calls everything a form. Wha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import orjson
 
 from monitoring.api.problems import Problem
-from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Rejected
 from monitoring.pipeline.events.lenient import Defaults, NotAnEvent, event_from_json_line, rejected
+from monitoring.pipeline.events.signals import Row
 
 __all__ = ["Intake", "parse"]
 
@@ -31,14 +32,21 @@ _MAY_GROW = MAX_EVENT_BYTES // 8
 
 
 class Intake(NamedTuple):
-    """What a body held. `Rejected.line` counts lines of NDJSON, items of an array, from 1."""
+    """What a body held: rows of one signal. `Rejected.line` counts lines of NDJSON, items of an array, from 1."""
 
-    events: list[Event]
+    events: list[Any]
     rejected: list[Rejected]
 
 
-def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
-    """The events of a body of at most `most` lines or items.
+def parse(
+    body: bytes,
+    defaults: Defaults,
+    *,
+    source: str,
+    most: int,
+    read: Callable[[bytes, Defaults], Row] = event_from_json_line,
+) -> Intake:
+    """The events of a body of at most `most` lines or items; `read` reads one, and raises NotAnEvent.
 
     Raises Problem 413 where there are more, 400 for an array that is no JSON and for compressed bytes.
     """
@@ -46,12 +54,12 @@ def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
         if body.startswith(magic):
             raise Problem(400, f"the body is {coding} data", field="Content-Encoding", fix=f"say so: {coding}")
     body = body.removeprefix(_BOM)
-    events: list[Event] = []
+    events: list[Row] = []
     refused: list[Rejected] = []
     keep = events.append
     for number, line in _parts(body, most):
         try:
-            event = event_from_json_line(line, defaults)
+            event = read(line, defaults)
             if len(line) > _MAY_GROW and sum(len(text.encode()) for text in event[2:]) > MAX_EVENT_BYTES:
                 raise NotAnEvent(f"longer than {MAX_EVENT_BYTES} bytes")
         except NotAnEvent as error:
