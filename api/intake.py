@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,8 +15,9 @@ from monitoring.api.problems import Problem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Rejected
 from monitoring.pipeline.events.lenient import Defaults, NotAnEvent, event_from_json_line, rejected
 from monitoring.pipeline.events.signals import Row
+from monitoring.pipeline.ingest.intake import Intake
 
-__all__ = ["Intake", "parse"]
+__all__ = ["parse"]
 
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -31,17 +31,9 @@ _MAY_GROW = MAX_EVENT_BYTES // 8
 """A control character becomes six bytes (`\\u0001`) in attributes, so a shorter line cannot make too large an event."""
 
 
-class Intake(NamedTuple):
-    """What a body held: rows of one signal. `Rejected.line` counts lines of NDJSON, items of an array, from 1."""
-
-    events: list[Any]
-    rejected: list[Rejected]
-
-
 def parse(
     body: bytes,
     defaults: Defaults,
-    *,
     source: str,
     most: int,
     read: Callable[[bytes, Defaults], Row] = event_from_json_line,
