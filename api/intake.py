@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import orjson
 
 from monitoring.api.problems import Problem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.lenient import Defaults, NotAnEvent, event_from_json_line, rejected
+from monitoring.pipeline.ingest.intake import Intake
 
-__all__ = ["Intake", "parse"]
+__all__ = ["parse"]
 
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -30,14 +30,7 @@ _MAY_GROW = MAX_EVENT_BYTES // 8
 """A control character becomes six bytes (`\\u0001`) in attributes, so a shorter line cannot make too large an event."""
 
 
-class Intake(NamedTuple):
-    """What a body held. `Rejected.line` counts lines of NDJSON, items of an array, from 1."""
-
-    events: list[Event]
-    rejected: list[Rejected]
-
-
-def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
+def parse(body: bytes, defaults: Defaults, source: str, most: int) -> Intake:
     """The events of a body of at most `most` lines or items.
 
     Raises Problem 413 where there are more, 400 for an array that is no JSON and for compressed bytes.

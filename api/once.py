@@ -14,12 +14,12 @@ import errno
 import logging
 from collections.abc import Sequence
 
-from monitoring.api.intake import Intake
 from monitoring.api.problems import Problem
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.lanes import RETAINED_FRAMES, Lane
 from monitoring.pipeline.errors import BusFull, MonitoringError
+from monitoring.pipeline.ingest.intake import Intake
 from monitoring.pipeline.publish.packing import pack
 from monitoring.pipeline.publish.sender import LaneSender
 from monitoring.pipeline.publish.spool import SpoolLane

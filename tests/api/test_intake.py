@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.api.intake import Intake, parse
+from monitoring.api.intake import parse
 from monitoring.api.problems import Problem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES
 from monitoring.pipeline.events.lenient import Defaults
+from monitoring.pipeline.ingest.intake import Intake
 
 DEFAULTS = Defaults(received_ns=1_800_000_000 * 10**9, fallback_service="key")
 

@@ -27,6 +27,8 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/readyz"): (None, "/readyz", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
+    ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
+    ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
     ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
