@@ -121,7 +121,8 @@ def _once(call: Call, value: str, body: bytes, protocol: Protocol, service: str)
             400, "not a usable key", field="Idempotency-Key", fix="1 to 255 printable ASCII characters, a UUID for one"
         )
     runtime, scope, signal = call.runtime, call.key.id, protocol.signal
-    digest = hashlib.blake2b(body, digest_size=16, key=hashlib.sha256(protocol.salt.encode()).digest()).digest()
+    salt = hashlib.sha256(protocol.salt.encode()).digest() if protocol.salt else b""
+    digest = hashlib.blake2b(body, digest_size=16, key=salt).digest()
     promise = runtime.promises.claim(scope, value, digest, len(runtime.catalog.partitions(signal.name)))
     if promise.digest != digest:
         raise Problem(

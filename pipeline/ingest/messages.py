@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["Field", "message_types"]
 
 Field = tuple[str, int, str]
-"""Name, number, type: a scalar type of proto3, or a message of the table; "repeated " may stand before it."""
+"""Name, number, type: a scalar type of proto3 or a message of the table, perhaps behind "repeated "."""
 
 
 def message_types(package: str, table: Mapping[str, Sequence[Field]]) -> dict[str, Any]:

@@ -181,6 +181,8 @@ def _exponential(context: _Context, whole: Any, point: Any) -> list[Delta]:
 
 
 def _observed(context: _Context, whole: Any, point: Any, counts: list[int], bounds: tuple[float, ...]) -> Delta:
+    if max(counts) > _EXACT:
+        raise NotAnEvent(f"{max(counts)} is no count")
     total = _storable(point.sum) if point.HasField("sum") else 0
     value = {"sum": total, "counts": counts}
     return _counted(context, point, "histogram", _temporality(whole), value, bounds)
