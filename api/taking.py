@@ -57,13 +57,17 @@ class Protocol:
     signal: Signal = LOGS
 
 
-def body_of(call: Call) -> bytes:
-    """The request's body without its content codings. Raises Problem, 429 where the key's quota is used up."""
+def body_of(call: Call, content_encoding: str | None = None) -> bytes:
+    """The request's body without its content codings. Raises Problem, 429 where the key's quota is used up.
+
+    `content_encoding` stands in for what the header says.
+    """
+    encoding = request.headers.get("Content-Encoding", "") if content_encoding is None else content_encoding
     call.runtime.quotas.check(call.key)
     return bytes(
         read_body(
             request.stream,
-            content_encoding=request.headers.get("Content-Encoding", ""),
+            content_encoding=encoding,
             content_length=request.content_length,
             limit=call.runtime.settings.whole("max_body"),
         )

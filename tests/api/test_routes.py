@@ -33,6 +33,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
         {"data": b'{"name":"x","kind":"counter","value":1}'},
     ),
     ("POST", "/v1/metrics"): ("ingest", "/v1/metrics", {"json": {}}),
+    ("POST", "/prometheus/api/v1/write"): ("ingest", "/prometheus/api/v1/write", {"data": b""}),
     ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
     ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
