@@ -17,7 +17,7 @@ from monitoring.pipeline.store.deltas import WINDOW_NS, Buckets, Number
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_segment import BLOCK
 
-__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "select"]
+__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "having", "select"]
 
 ALIVE_WINDOWS = 30
 """A lane's gauge counts in its window and those that follow it, 5 minutes in all; a producer says it every minute."""
@@ -71,19 +71,7 @@ class Gathered:
 
 def select(connection: apsw.Connection, name: str | None, matchers: Sequence[Matcher]) -> dict[int, Series]:
     """The series of a segment that match, by their numbers there."""
-    chosen: set[int] | None = None
-    for matcher in matchers:
-        test = matcher.test()
-        values: list[tuple[int, str]] = list(
-            connection.execute("SELECT id, value FROM label WHERE name = ?", (matcher.label,))
-        )
-        absent = test("")
-        labels = [number for number, value in values if test(value) != absent]
-        having = _having(connection, labels)
-        if absent:  # all but those with a value that does not fit
-            chosen = (_all(connection) if chosen is None else chosen) - having
-        else:
-            chosen = having if chosen is None else chosen & having
+    chosen = having(connection, matchers)
     rows = connection.execute(
         "SELECT series.id, name, kind, across, bounds, labels FROM series JOIN family ON family = family.id"
         " WHERE ?1 IS NULL OR name = ?1",
@@ -96,11 +84,29 @@ def select(connection: apsw.Connection, name: str | None, matchers: Sequence[Mat
     return found
 
 
+def having(connection: apsw.Connection, matchers: Sequence[Matcher]) -> set[int] | None:
+    """The numbers of the series of a segment whose labels fit; None means all of them."""
+    chosen: set[int] | None = None
+    for matcher in matchers:
+        test = matcher.test()
+        values: list[tuple[int, str]] = list(
+            connection.execute("SELECT id, value FROM label WHERE name = ?", (matcher.label,))
+        )
+        absent = test("")
+        labels = [number for number, value in values if test(value) != absent]
+        labelled = _labelled(connection, labels)
+        if absent:  # all but those with a value that does not fit
+            chosen = (_all(connection) if chosen is None else chosen) - labelled
+        else:
+            chosen = labelled if chosen is None else chosen & labelled
+    return chosen
+
+
 def _all(connection: apsw.Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT id FROM series")}
 
 
-def _having(connection: apsw.Connection, labels: Iterable[int]) -> set[int]:
+def _labelled(connection: apsw.Connection, labels: Iterable[int]) -> set[int]:
     query = "SELECT series FROM labelled WHERE label = ?"
     return {series for label in labels for (series,) in connection.execute(query, (label,))}
 
