@@ -57,7 +57,7 @@ def query(call: Call) -> bytes:
     source, deadline = _source(call)
     time_ms = _moment("time", call.runtime.now_ns() // 1_000_000)
     found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode(found, found.warnings, found.infos)
+    return wire.encode_answer(found, time_ms)
 
 
 @_answering
@@ -68,7 +68,7 @@ def query_range(call: Call) -> bytes:
     wire.check_range(start, end, step)
     source, deadline = _source(call)
     found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode(found, found.warnings, found.infos)
+    return wire.encode_answer(found, end)
 
 
 @_answering
@@ -148,7 +148,7 @@ def _range() -> tuple[int, int]:
 
 def _lookback() -> int:
     text = request.values.get("lookback_delta")
-    found = wire.step_ms(text, "lookback_delta") if text else engine.LOOKBACK_MS
+    found = wire.step_ms(text, "lookback_delta") if text else engine.DEFAULT_LOOKBACK_MS
     if found <= 0:
         raise PromqlError('invalid parameter "lookback_delta": a positive duration is needed', "bad_data")
     return found

@@ -126,7 +126,7 @@ def _asked_here(chosen: Settings, asked: Mapping[str, Any]) -> Any:
         else:
             wire.check_range(asked["start"], asked["end"], asked["step"])
             found = engine.ranged(source, asked["query"], asked["start"], asked["end"], asked["step"], deadline=deadline)
-    return orjson.loads(wire.encode(found, found.warnings, found.infos))
+    return orjson.loads(wire.encode_answer(found, asked.get("time", 0)))
 
 
 # ---------------------------------------------------------------------- shown

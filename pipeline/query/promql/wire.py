@@ -19,7 +19,7 @@ from monitoring.pipeline.query.promql.engine import Answer
 from monitoring.pipeline.query.promql.errors import PromqlError
 from monitoring.pipeline.query.promql.source import Samples
 
-__all__ = ["MAX_POINTS", "check_range", "encode", "encode_error", "moment_ms", "number", "step_ms"]
+__all__ = ["MAX_POINTS", "check_range", "encode", "encode_answer", "encode_error", "moment_ms", "number", "step_ms"]
 
 MAX_POINTS = 11_000
 """Steps of a range query at most: what a graph of a week by the minute has, Prometheus' own limit."""
@@ -86,9 +86,17 @@ def _decimal(text: str) -> float | None:
 # ---------------------------------------------------------------------- what is answered
 
 
-def encode(data: Any, warnings: Iterable[str] = (), infos: Iterable[str] = ()) -> bytes:
-    """The document of a success. `data` is an `Answer` or what orjson can write."""
-    body = _answer(data) if isinstance(data, Answer) else orjson.dumps(data)
+def encode(data: Any, warnings: Iterable[str] = ()) -> bytes:
+    """The document of a success: data that orjson can write."""
+    return _document(orjson.dumps(data), warnings, ())
+
+
+def encode_answer(answer: Answer, time_ms: int) -> bytes:
+    """The document of a query's answer; `time_ms` is when an instant query was asked for."""
+    return _document(_answer(answer, time_ms), answer.warnings, answer.infos)
+
+
+def _document(body: bytes, warnings: Iterable[str], infos: Iterable[str]) -> bytes:
     notes = {"warnings": list(warnings), "infos": list(infos)}
     rest = b"".join(b',"%s":%s' % (name.encode(), orjson.dumps(found)) for name, found in notes.items() if found)
     return b'{"status":"success","data":%s%s}' % (body, rest)
@@ -125,16 +133,14 @@ def _point(milliseconds: int, value: float) -> str:
     return f'[{_time(milliseconds)},"{number(value)}"]'
 
 
-def _answer(answer: Answer) -> bytes:
+def _answer(answer: Answer, time_ms: int) -> bytes:
     kind, value = answer.type, answer.value
-    if kind == "matrix":
-        result = f"[{','.join(map(_series, value))}]"
-    elif kind == "vector":
-        result = f"[{','.join(_sample(*found) for found in value)}]"
-    elif kind == "scalar":
-        result = _point(*value)
+    if isinstance(value, float):
+        result = _point(time_ms, value)
+    elif isinstance(value, str):
+        result = f"[{_time(time_ms)},{orjson.dumps(value).decode()}]"
     else:
-        result = f"[{_time(value[0])},{orjson.dumps(value[1]).decode()}]"
+        result = f"[{','.join(_series(each) if isinstance(each, Samples) else _sample(*each) for each in value)}]"
     return f'{{"resultType":"{kind}","result":{result}}}'.encode()
 
 
