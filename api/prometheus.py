@@ -13,7 +13,6 @@ from typing import Any
 
 from flask import Response, request
 
-from monitoring import __version__
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.errors import RetryableError
 from monitoring.pipeline.query.limits import Deadline
@@ -86,7 +85,9 @@ def series(call: Call) -> bytes:
 def label_names(call: Call) -> bytes:
     """Names of labels."""
     source, _ = _source(call)
-    return _listed(sorted({name for matchers in _selectors() or [()] for name in source.label_names(matchers, *_range())}))
+    return _listed(
+        sorted({name for matchers in _selectors() or [()] for name in source.label_names(matchers, *_range())})
+    )
 
 
 @_answering
@@ -110,7 +111,13 @@ def metadata(call: Call) -> bytes:
 @_answering
 def buildinfo(call: Call) -> bytes:
     """Which Prometheus' API this speaks."""
-    about = {"version": _SPEAKS, "revision": f"monitoring {__version__}", "branch": "", "buildUser": "", "buildDate": ""}
+    about = {
+        "version": _SPEAKS,
+        "revision": "monitoring",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+    }
     return wire.encode({**about, "goVersion": ""})
 
 

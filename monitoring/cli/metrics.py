@@ -125,7 +125,9 @@ def _asked_here(chosen: Settings, asked: Mapping[str, Any]) -> Any:
             found = engine.instant(source, asked["query"], asked["time"], deadline=deadline)
         else:
             wire.check_range(asked["start"], asked["end"], asked["step"])
-            found = engine.ranged(source, asked["query"], asked["start"], asked["end"], asked["step"], deadline=deadline)
+            found = engine.ranged(
+                source, asked["query"], asked["start"], asked["end"], asked["step"], deadline=deadline
+            )
     return orjson.loads(wire.encode_answer(found, asked.get("time", 0)))
 
 

@@ -31,14 +31,16 @@ def plot(lines: Sequence[Line], start: float, end: float, *, width: int, height:
     """The chart of [start, end] in so many columns and rows of text; its y axis begins at 0 where that is near."""
     values = [value for line in lines for _, value in line.points if math.isfinite(value)]
     low, high = _bounds(values)
-    margin = max(len(figure(bound)) for bound in (low, (low + high) / 2, high)) + 1
+    ticks = {
+        row: figure(high - (high - low) * row / max(1, height - 1)) for row in sorted({0, height // 2, height - 1})
+    }
+    margin = max(map(len, ticks.values())) + 1
     columns = max(10, width - margin - 1)
     canvas = _Canvas(columns, height)
     for number, line in enumerate(lines):
         canvas.draw(line.points, start, end, low, high, COLOURS[number % len(COLOURS)])
-    ticks = {0: high, height // 2: high - (high - low) * (height // 2) / max(1, height - 1), height - 1: low}
     for row, text in enumerate(canvas.rows()):
-        yield f"{figure(ticks[row]) if row in ticks else '':>{margin}}{'┤' if row in ticks else '│'}{text}"
+        yield f"{ticks.get(row, ''):>{margin}}{'┤' if row in ticks else '│'}{text}"
     yield f"{'':>{margin}}└{'─' * columns}"
     left, right = _clock(start, end - start), _clock(end, end - start)
     yield f"{'':>{margin + 1}}{left}{right:>{max(1, columns - len(left))}}"

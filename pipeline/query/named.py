@@ -26,9 +26,7 @@ def _latency(quantile: float) -> str:
 
 NAMED: Mapping[str, Named] = MappingProxyType(
     {
-        "request_rate": Named(
-            "Requests a second", f"sum by (service) (rate({_REQUESTS}_count[5m]))", "requests/s"
-        ),
+        "request_rate": Named("Requests a second", f"sum by (service) (rate({_REQUESTS}_count[5m]))", "requests/s"),
         "error_rate": Named(
             "Part of the requests that the server failed",
             f'sum by (service) (rate({_REQUESTS}_count{{status=~"5.."}}[5m]))'
