@@ -19,6 +19,7 @@ from monitoring.api import (
     otlp,
     otlp_metrics,
     remote_write,
+    prometheus,
     searches,
     start,
     tail,
@@ -29,6 +30,8 @@ from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["ROUTES", "blueprint", "create_app"]
+
+_SELECTION = ("match[]", "start", "end", "limit")
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters
@@ -71,6 +74,45 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
     Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay),
     Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route("GET", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/label/<name>/values", "viewer", prometheus.label_values, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/metadata", "viewer", prometheus.metadata, ("metric", "limit"), free=True),
+    Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", prometheus.buildinfo, free=True),
 )
 
 

@@ -29,6 +29,7 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import Keys
+from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.searches import Searches
@@ -170,6 +171,14 @@ class Runtime:
         found: SqliteStore | None = getattr(self._local, "store", None)
         if found is None:
             found = self._local.store = open_store(self.settings, reader=self.reader)
+        return found
+
+    @property
+    def metrics(self) -> SqliteMetricStore:
+        """This thread's metric store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteMetricStore | None = getattr(self._local, "metrics", None)
+        if found is None:
+            found = self._local.metrics = open_metrics(self.settings)
         return found
 
     @property

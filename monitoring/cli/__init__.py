@@ -41,6 +41,7 @@ COMMANDS: dict[str, Lazy] = {
     "collect": Lazy("monitoring.cli.collect", "collect", _RUN, "Measure this host: CPU, memory, disks, network, GPUs."),
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
+    "metrics": Lazy("monitoring.cli.metrics", "metrics", _USE, "Draw metrics: monitoring metrics request_rate"),
     "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),

@@ -58,6 +58,25 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/dead-letters/<letter_id>"): ("admin", "/api/v1/dead-letters/0-1-1", {}),
     ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("admin", "/api/v1/dead-letters/0-1-1/replay", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+    ("GET", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query?query=1", {}),
+    ("POST", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query", {"data": {"query": "1"}}),
+    ("GET", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range?query=1&start=0&end=60&step=15",
+        {},
+    ),
+    ("POST", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range",
+        {"data": {"query": "1", "start": "0", "end": "60", "step": "15"}},
+    ),
+    ("GET", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series?match[]=up", {}),
+    ("POST", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series", {"data": {"match[]": "up"}}),
+    ("GET", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels?", {}),
+    ("POST", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels", {"data": {}}),
+    ("GET", "/prometheus/api/v1/label/<name>/values"): ("viewer", "/prometheus/api/v1/label/x/values", {}),
+    ("GET", "/prometheus/api/v1/metadata"): ("viewer", "/prometheus/api/v1/metadata", {}),
+    ("GET", "/prometheus/api/v1/status/buildinfo"): ("viewer", "/prometheus/api/v1/status/buildinfo", {}),
 }
 
 
