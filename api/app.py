@@ -42,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", None, health.live),
     Route("GET", "/readyz", None, health.ready),
     Route("GET", "/api/v1/status", "viewer", health.status),
+    Route("GET", "/api/v1/overview", "viewer", health.overview),
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),

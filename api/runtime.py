@@ -18,12 +18,14 @@ import redis
 
 from monitoring.api.auth import Verifier
 from monitoring.api.failures import Failures
+from monitoring.api.glance import Glance
 from monitoring.api.proxy import Proxies
 from monitoring.api.quota import Quotas
 from monitoring.api.ratelimit import RateLimits
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
@@ -34,6 +36,7 @@ from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import Key, Keys
+from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.searches import Searches
@@ -61,6 +64,8 @@ class Runtime:
         """Whether this process is about to end: what is streamed ends then."""
         self.authorize: Callable[[], tuple[str, str] | None] = lambda: None
         """Whom the application around us knows the current request to be of: name and role."""
+        self.alerts: Alerts = lambda: None
+        """How many alerts there are, for the overview."""
         self.proxies = Proxies(settings)
         self._inherited: list[object] = []
         self._forget()
@@ -220,6 +225,19 @@ class Runtime:
         if found is None:
             found = self._local.store = open_store(self.settings, reader=self.reader)
         return found
+
+    @property
+    def metrics(self) -> SqliteMetricStore:
+        """This thread's metric store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteMetricStore | None = getattr(self._local, "metrics", None)
+        if found is None:
+            found = self._local.metrics = open_metrics(self.settings)
+        return found
+
+    @property
+    def glance(self) -> Glance:
+        """The overview, put together once a second however many look at it."""
+        return self._once("glance", Glance)
 
     @property
     def catalog(self) -> Catalog:

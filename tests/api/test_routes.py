@@ -31,6 +31,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/healthz"): (None, "/healthz", {}),
     ("GET", "/readyz"): (None, "/readyz", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
+    ("GET", "/api/v1/overview"): ("viewer", "/api/v1/overview", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
