@@ -15,7 +15,7 @@ from monitoring.pipeline.overview import overview as at_a_glance
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.status import gather
 
-__all__ = ["UNREADY_LAG_SECONDS", "live", "overview", "ready", "status"]
+__all__ = ["UNREADY_LAG_SECONDS", "facts", "live", "overview", "ready", "status"]
 
 UNREADY_LAG_SECONDS = 60.0
 """A killed drain is replaced within 15 s; frames that wait four times as long say that nobody drains."""
@@ -39,7 +39,7 @@ def ready(call: Call) -> Answer:
 
 def status(call: Call) -> Answer:
     """Lag, rates, drops, dead letters, producers and the books by partition."""
-    return _facts(call.runtime)
+    return facts(call.runtime)
 
 
 def overview(call: Call) -> Answer:
@@ -53,14 +53,15 @@ def _overview(runtime: Runtime) -> dict[str, Any]:
         return at_a_glance(
             runtime.store,
             runtime.metrics,
-            _facts(runtime),
+            facts(runtime),
             now_ns=runtime.now_ns(),
             deadline=Deadline(runtime.settings.number("query_timeout")),
             alerts=runtime.alerts,
         )
 
 
-def _facts(runtime: Runtime) -> dict[str, Any]:
+def facts(runtime: Runtime) -> dict[str, Any]:
+    """The state of the instance, whether or not a bus is known."""
     try:
         streams = runtime.streams
     except BusUnavailable:

@@ -153,6 +153,12 @@ def mount(blueprint: Blueprint, routes: tuple[Route, ...], runtime: Runtime) -> 
 
 def _view(route: Route, runtime: Runtime, reader: Callable[..., Answer] | None) -> Callable[..., Response]:
     def view(**arguments: Any) -> Response:
+        response = answer(arguments)
+        if route.role is not None:  # probes and pages must not depend on the bus
+            runtime.tally.add(f"requests|{route.method}|{route.path}|{response.status_code}")
+        return response
+
+    def answer(arguments: dict[str, Any]) -> Response:
         try:
             credentials = present(request, runtime.proxies)
             caller = _admitted(route, runtime, credentials)

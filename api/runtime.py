@@ -24,6 +24,7 @@ from monitoring.api.quota import Quotas
 from monitoring.api.ratelimit import RateLimits
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
+from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
@@ -233,6 +234,11 @@ class Runtime:
         if found is None:
             found = self._local.metrics = open_metrics(self.settings)
         return found
+
+    @property
+    def tally(self) -> Tally:
+        """What all processes of the server count together."""
+        return self._once("tally", lambda: Tally(lambda: self.bus))
 
     @property
     def glance(self) -> Glance:
