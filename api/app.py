@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from werkzeug.exceptions import HTTPException
 
 from monitoring.api import (
     analytics,
+    audit,
     export,
     frames,
     health,
@@ -18,13 +19,16 @@ from monitoring.api import (
     metrics,
     otlp,
     otlp_metrics,
-    remote_write,
     prometheus,
+    remote_write,
+    scrape,
     searches,
+    session,
     start,
     tail,
 )
-from monitoring.api.routes import Route, answer_error, mount
+from monitoring.api.auth import Authorize
+from monitoring.api.routes import ASKING, DATA, Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.settings import Settings
@@ -32,20 +36,27 @@ from monitoring.pipeline.settings import Settings
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
 _SELECTION = ("match[]", "start", "end", "limit")
+AUDIT = ("query", "actor", "action", "object", "start", "end")
 
 ROUTES: tuple[Route, ...] = (
-    # method, path, least role, endpoint, query parameters
+    # method, path, least role, endpoint, query parameters, what the audit log calls a change
     Route("GET", "/", None, start.page),
     Route("GET", "/start.css", None, start.style),
+    Route("GET", "/login", None, session.login, ("token",), audit="session.begin"),
+    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin"),
+    Route("GET", "/api/v1/session", "viewer", session.show),
+    Route("DELETE", "/api/v1/session", "viewer", session.end, audit="session.end"),
     Route("GET", "/healthz", None, health.live),
     Route("GET", "/readyz", None, health.ready),
+    Route("GET", "/metrics", "viewer", scrape.metrics),
     Route("GET", "/api/v1/status", "viewer", health.status),
-    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
-    Route("POST", "/api/v1/metrics", "ingest", metrics.post_metrics),
-    Route("POST", "/v1/metrics", "ingest", otlp_metrics.post_metrics),
-    Route("POST", "/prometheus/api/v1/write", "ingest", remote_write.post_samples),
-    Route("POST", "/v1/logs", "ingest", otlp.post_logs),
-    Route("POST", "/v1/traces", "ingest", otlp.post_traces),
+    Route("POST", "/api/v1/metrics", "ingest", metrics.post_metrics, audit=DATA),
+    Route("POST", "/v1/metrics", "ingest", otlp_metrics.post_metrics, audit=DATA),
+    Route("POST", "/prometheus/api/v1/write", "ingest", remote_write.post_samples, audit=DATA),
+    Route("POST", "/v1/logs", "ingest", otlp.post_logs, audit=DATA),
+    Route("POST", "/v1/traces", "ingest", otlp.post_traces, audit=DATA),
+    Route("GET", "/api/v1/overview", "viewer", health.overview),
+    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
@@ -62,18 +73,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
     Route("GET", "/api/v1/searches", "viewer", searches.listing),
-    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save),
-    Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove),
+    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save"),
+    Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove, audit="search.remove"),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
-    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane")),
-    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane")),
+    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane"), audit=DATA),
+    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane"), audit=DATA),
     Route("GET", "/api/v1/keys", "admin", keys.listing),
-    Route("POST", "/api/v1/keys", "admin", keys.create),
-    Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke),
+    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create"),
+    Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke, audit="key.revoke"),
     Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
-    Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay),
-    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention),
     Route(
         "GET",
         "/prometheus/api/v1/query",
@@ -89,6 +98,7 @@ ROUTES: tuple[Route, ...] = (
         prometheus.query,
         ("query", "time", "timeout", "lookback_delta"),
         free=True,
+        audit=ASKING,
     ),
     Route(
         "GET",
@@ -105,21 +115,32 @@ ROUTES: tuple[Route, ...] = (
         prometheus.query_range,
         ("query", "start", "end", "step", "timeout", "lookback_delta"),
         free=True,
+        audit=ASKING,
     ),
     Route("GET", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
-    Route("POST", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True, audit=ASKING),
     Route("GET", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
-    Route("POST", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True, audit=ASKING),
     Route("GET", "/prometheus/api/v1/label/<name>/values", "viewer", prometheus.label_values, _SELECTION, free=True),
     Route("GET", "/prometheus/api/v1/metadata", "viewer", prometheus.metadata, ("metric", "limit"), free=True),
     Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", prometheus.buildinfo, free=True),
+    Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay, audit="dead-letter.replay"),
+    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
+    Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),
+    Route("GET", "/api/v1/audit/export", "admin", audit.export, AUDIT),
 )
 
 
-def blueprint(settings: Settings | None = None) -> Blueprint:
-    """All routes, to be mounted in a Flask application under any prefix; settings: the environment's."""
+def blueprint(settings: Settings | None = None, *, authorize: Authorize | None = None) -> Blueprint:
+    """All routes, to be mounted in a Flask application under any prefix; settings: the environment's.
+
+    `authorize` says whom the application itself knows a request to be of: the user's name and role, None for nobody.
+    Keys and sessions go on being understood.
+    """
     found = Blueprint("monitoring", __name__)
     runtime = Runtime(settings_table.load() if settings is None else settings)
+    if authorize is not None:
+        runtime.authorize = lambda: authorize(request)
     mount(found, ROUTES, runtime)
     found.record_once(lambda state: state.app.extensions.__setitem__("monitoring", runtime))
     return found
