@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from monitoring.pipeline.query.promql import dates, histograms, info, maths, order, over_time, rates, relabel, trends
+from monitoring.pipeline.query.promql.notes import number_text
 from monitoring.pipeline.query.promql.query import Grid, Query
 from monitoring.pipeline.query.promql.source import NAME, Floats, Mask
 from monitoring.pipeline.query.promql.tree import Call, Selector
@@ -189,6 +190,18 @@ def _sort_by_label(descending: bool) -> Function:
     return call
 
 
+def _histogram_quantiles(frame: Frame, vector: Vector, label: str, *quantiles: Floats) -> Vector:
+    """Several quantiles at once, which a label tells apart."""
+    found = [histograms.histogram_quantile(frame.query, q, vector) for q in quantiles]
+    metrics = [
+        Metric({**metric, label: number_text(float(q[0]))}, metric.drops)
+        for q, part in zip(quantiles, found, strict=True)
+        for metric in part.metrics
+    ]
+    values, present = (np.concatenate(parts) for parts in zip(*(part[1:] for part in found), strict=True))
+    return merged(Vector(metrics, values, present))
+
+
 def _no_floats(frame: Frame, *_: Any) -> Vector:
     """Functions of native histograms, which this store does not have: of floats they make nothing."""
     return empty(frame.grid.steps)
@@ -222,6 +235,7 @@ FUNCTIONS: dict[str, Function] = {
     "end": _number(lambda frame: frame.query.grid.end / 1000),
     "histogram_fraction": lambda frame, lower, upper, vector: histograms.fractions(frame.query, lower, upper, vector),
     "histogram_quantile": lambda frame, q, vector: histograms.histogram_quantile(frame.query, q, vector),
+    "histogram_quantiles": _histogram_quantiles,
     "idelta": _last_two(counter=False),
     "increase": _extrapolated(counter=True, per_second=False),
     "info": _info,
