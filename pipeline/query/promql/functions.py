@@ -7,11 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from monitoring.pipeline.query.promql import dates, histograms, info, maths, order, over_time, rates, relabel, trends
+from monitoring.pipeline.query.promql import (
+    dates,
+    extended,
+    histograms,
+    info,
+    maths,
+    order,
+    over_time,
+    rates,
+    relabel,
+    trends,
+)
 from monitoring.pipeline.query.promql.notes import number_text
 from monitoring.pipeline.query.promql.query import Grid, Query
 from monitoring.pipeline.query.promql.source import NAME, Floats, Mask
-from monitoring.pipeline.query.promql.tree import Call, Selector
+from monitoring.pipeline.query.promql.tree import Call, Extension, Selector
 from monitoring.pipeline.query.promql.vector import (
     Metric,
     Value,
@@ -94,9 +105,21 @@ def _quantile_over_time(frame: Frame, q: Floats, found: Windows) -> Vector:
     return _ranged(frame, found, *over(frame.query, found, compute))
 
 
+def _extension(frame: Frame) -> Extension:
+    """Whether the argument is a range selector that is anchored or smoothed."""
+    argument = frame.call.arguments[0]
+    return argument.extension if isinstance(argument, Selector) else ""
+
+
 def _extrapolated(counter: bool, per_second: bool) -> Function:
     def call(frame: Frame, found: Windows) -> Vector:
-        values, present = rates.extrapolated(found, counter, per_second)
+        lookback, kind = frame.query.lookback_ms, _extension(frame)
+        if kind == "anchored":
+            values, present = extended.anchored_change(found, lookback, counter, per_second)
+        elif kind == "smoothed":
+            values, present = extended.smoothed_change(found, lookback, counter, per_second)
+        else:
+            values, present = rates.extrapolated(found, counter, per_second)
         if counter:
             for row in np.flatnonzero(present.any(axis=1)):
                 frame.query.notes.counter(found.metrics[row].get(NAME, ""))
@@ -114,7 +137,10 @@ def _last_two(counter: bool) -> Function:
 
 def _counted(compute: Callable[[Windows], Floats]) -> Function:
     def call(frame: Frame, found: Windows) -> Vector:
-        return _ranged(frame, found, compute(found), found.counts > 0)
+        present = found.counts > 0
+        if _extension(frame):
+            found = extended.anchored(found, frame.query.lookback_ms)
+        return _ranged(frame, found, compute(found), present)
 
     return call
 
