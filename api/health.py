@@ -10,6 +10,7 @@ import apsw
 from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.status import gather
 
 __all__ = ["UNREADY_LAG_SECONDS", "live", "ready", "status"]
@@ -50,7 +51,8 @@ def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:
 
 
 def _bus(runtime: Runtime) -> str:
-    runtime.transport.partitions("logs")
+    for signal in SIGNALS:
+        runtime.transport.partitions(signal)
     return ""
 
 
@@ -64,7 +66,11 @@ def _store(runtime: Runtime) -> str:
 
 def _lag(runtime: Runtime) -> str:
     now = runtime.now_ns()
-    waits = [runtime.streams.oldest_created("logs", number) for number in runtime.catalog.partitions()]
+    waits = [
+        runtime.streams.oldest_created(signal, number)
+        for signal in SIGNALS
+        for number in runtime.catalog.partitions(signal)
+    ]
     seconds = max((now - created) / 1e9 for created in [now, *(wait for wait in waits if wait is not None)])
     return "" if seconds < UNREADY_LAG_SECONDS else f"the oldest frame has waited for {seconds:.0f} s: is a worker up?"
 
