@@ -35,8 +35,8 @@ test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of 
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
 
-test-compat: $(BIN)/.dev  ## PromQL beside Debian's prometheus (apt-get install prometheus): QUERIES=400 SEED=1
-	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat tests/pipeline/query/promql
+test-compat: $(BIN)/.dev  ## beside other people's programs, such as Debian's prometheus: QUERIES=400 SEED=1
+	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat $(ARGS)
 
 lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
