@@ -37,8 +37,8 @@ _METADATA = frozenset(
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_TUNNELS = tuple(ipaddress.ip_network(text) for text in ("2001::/32", "2002::/16"))
-"""Teredo and 6to4 carry an IPv4 address of whoever wrote them; nobody serves webhooks there."""
+_NOBODY = tuple(ipaddress.ip_network(text) for text in ("2001::/32", "2002::/16", "3fff::/20"))
+"""Teredo and 6to4 carry an IPv4 address of whoever wrote them, 3fff is for documents: nobody serves webhooks there."""
 
 
 class TargetRefused(PermanentError):
@@ -116,7 +116,7 @@ def _why_not_public(address: Address) -> str:
     if address.is_link_local:
         return "a link-local address"
     if isinstance(address, ipaddress.IPv6Address) and (
-        address not in _GLOBAL_UNICAST or any(address in network for network in _TUNNELS)
+        address not in _GLOBAL_UNICAST or any(address in network for network in _NOBODY)
     ):
         return "not a public address"
     return "" if address.is_global else "a private address"

@@ -81,14 +81,21 @@ def exchange(
         with _ended_after(connection, total_seconds):
             connection.request(method, target.path, body=body, headers=sent)
             answer = connection.getresponse()
-            text = answer.read(_MOST_BYTES).decode("utf-8", "replace")
-            return Reply(answer.status, shorten(text), retry_after_seconds(answer.getheader("Retry-After")))
+            return Reply(answer.status, _beginning(answer), retry_after_seconds(answer.getheader("Retry-After")))
     except (OSError, http.client.HTTPException) as error:
         raise RetryableError(
             f"{target.host}:{target.port} does not answer: {shorten(str(error) or repr(error))}"
         ) from error
     finally:
         connection.close()
+
+
+def _beginning(answer: http.client.HTTPResponse) -> str:
+    """What there is of a body: the status has said what becomes of the message."""
+    try:
+        return shorten(answer.read(_MOST_BYTES).decode("utf-8", "replace"))
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 @contextlib.contextmanager
