@@ -24,13 +24,14 @@ from monitoring.consumers.message import compose
 from monitoring.consumers.retry import judge
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.addresses import public_url
+from monitoring.pipeline.channel_test import test_notice
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.channels import RATE_PER_MINUTE, Channel, Channels, environment
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.outbox import LEASE_NS, Message, Outbox
 
-__all__ = ["Notifier", "run"]
+__all__ = ["Notifier", "run", "test_now"]
 
 _log = logging.getLogger("monitoring.notify")
 
@@ -62,6 +63,22 @@ def run(chosen: Settings) -> dict[str, int]:
     failpoint.arm(chosen.path("failpoint_dir"))
     with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
         return Notifier(chosen, control).run()
+
+
+def test_now(chosen: Settings, channel: Channel, *, now_ns: NowNs = wall_ns) -> tuple[bool, str]:
+    """Send a test message from this process, past the outbox: whether it was taken, and what the far end said."""
+    notice = test_notice(channel.name, public_url(chosen), now_ns())
+    message = Message(notice.key, channel.name, (notice,), notice.due, 1, "")
+    try:
+        return True, _send(chosen, message, channel, now_ns())
+    except (Refused, TryLater) as error:
+        return False, str(error)
+
+
+def _send(chosen: Settings, message: Message, channel: Channel, now_ns: int) -> str:
+    content = compose(message, public_url(chosen))
+    allow_private = chosen.flag("allow_private_webhooks")
+    return shorten(send(Sending(channel, message, content, allow_private, now_ns, environment())))
 
 
 class Notifier:
@@ -124,9 +141,7 @@ class Notifier:
         """The thread of a delivery: whatever happens, it lands."""
         outcome: str | Exception
         try:
-            content = compose(message, public_url(self._settings))
-            allow_private = self._settings.flag("allow_private_webhooks")
-            outcome = shorten(send(Sending(channel, message, content, allow_private, self._now_ns(), environment())))
+            outcome = _send(self._settings, message, channel, self._now_ns())
         except (Refused, TryLater) as error:
             outcome = error
         except Exception as error:  # the edge: the notice is tried again, and people can see why

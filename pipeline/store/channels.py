@@ -68,6 +68,10 @@ class Channel:
         """A member of the config in clear, `{"env": …}` looked up. Raises PermanentError where it is not set."""
         return _looked_up(self.secrets.get(name, self.config.get(name)), environ)
 
+    def restate(self) -> dict[str, Any]:
+        """What `Channels.save` takes to leave it as it is."""
+        return {name: self.describe()[name] for name in ("kind", "config", "default", "enabled")}
+
     def describe(self) -> dict[str, Any]:
         """As JSON members, without secrets."""
         return {
