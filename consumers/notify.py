@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from monitoring.consumers import stop
 from monitoring.consumers.channels.outcome import Refused, TryLater, shorten
 from monitoring.consumers.channels.sending import Sending, send
+from monitoring.consumers.heartbeat import Heartbeat
 from monitoring.consumers.message import compose
 from monitoring.consumers.retry import judge
 from monitoring.pipeline import failpoint
@@ -87,7 +88,7 @@ class Notifier:
     def __init__(
         self, chosen: Settings, control: Control, *, now_ns: NowNs = wall_ns, luck: Callable[[], float] = random.random
     ) -> None:
-        self._settings, self._now_ns, self._luck = chosen, now_ns, luck
+        self._settings, self._control, self._now_ns, self._luck = chosen, control, now_ns, luck
         self._outbox = Outbox(control, now_ns=now_ns)
         self._channels = Channels(control, chosen, now_ns=now_ns)
         self._flying: dict[str, _Flight] = {}
@@ -99,10 +100,14 @@ class Notifier:
         """Deliver what is due; how many messages were sent, failed for good, put off or dropped."""
         ends = time.monotonic() + SLICE_SECONDS
         self._outbox.prune()
+        heartbeat = Heartbeat(self._settings, self._control, now_ns=self._now_ns)
+        if heartbeat.due():
+            heartbeat.start()
         while not stop.requested():
             if time.monotonic() < ends:
                 self._launch()
-            if not self._flying and (time.monotonic() >= ends or not self._soon()):
+            idle = not self._flying and (time.monotonic() >= ends or not self._soon())
+            if idle and (not heartbeat.is_alive() or time.monotonic() >= ends):
                 break
             self._settle(_POLL_SECONDS)
             self._tend()
