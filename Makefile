@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search test-faults docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search test-faults test-faults-notify docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -34,6 +34,10 @@ test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of 
 
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
+
+test-faults-notify: $(BIN)/.dev  ## the long form for notifications: FAULTS=200 SEED=1
+	NOTIFY_FAULTS=$(or $(FAULTS),200) FAULT_SEED=$(or $(SEED),1) \
+	  $(BIN)/python -m pytest -q -s tests/consumers/test_notify_faults.py
 
 lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
