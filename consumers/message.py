@@ -6,6 +6,7 @@ notices -> the last of each alert, worst first -> facts: what, where, since when
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,8 +126,8 @@ def _alert(notice: Notice, public_url: str) -> Alert:
         summary=one_line(body.get("summary") or notes.get("summary") or rule or notice.event),
         description=one_line(body.get("description") or notes.get("description"), 4 * _LONGEST_LINE),
         where=_where(labels),
-        since=one_line(body.get("started_at")),
-        until=one_line(body.get("resolved_at") or body.get("updated_at")) if over else "",
+        since=_moment(body.get("started_at")),
+        until=_moment(body.get("resolved_at") or body.get("updated_at")) if over else "",
         value=_value(body),
         who=one_line(body.get("acknowledged_by")),
         runbook=one_line(body.get("runbook") or notes.get("runbook")),
@@ -154,6 +155,11 @@ def _where(labels: Mapping[str, Any]) -> str:
     names = [name for name in _PLACES if name in labels]
     names += [name for name in labels if name not in _PLACES and name not in ("severity", "alertname", "rule")]
     return one_line(", ".join(f"{name}={labels[name]}" for name in names))
+
+
+def _moment(value: Any) -> str:
+    """A time as the API has it, to the second."""
+    return re.sub(r"\.\d+(?=Z$)", "", one_line(value))
 
 
 def _value(body: Mapping[str, Any]) -> str:
