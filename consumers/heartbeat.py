@@ -65,7 +65,7 @@ class Heartbeat(threading.Thread):
         except Exception:
             _log.exception("the heartbeat failed")
             problem = "the heartbeat failed in a way nobody foresaw"
-        with contextlib.suppress(MonitoringError), self._control.transaction() as connection:
+        with contextlib.suppress(MonitoringError, apsw.Error), self._control.transaction() as connection:
             before = connection.execute("SELECT problem FROM heartbeat").get
             connection.execute("UPDATE heartbeat SET problem = ?", (problem,))
             if problem and problem != before:

@@ -80,8 +80,8 @@ class Ticker:
         self._client = client
         self._streams = Streams(client)
         self._catalog = Catalog(chosen.data / CATALOG_FILE)
-        self._control = Control(chosen.data / FILE_NAME)
-        self._outbox = Outbox(self._control)
+        self._control_file = chosen.data / FILE_NAME
+        self._control: Control | None = None
         self._heartbeat = bool(chosen.text("heartbeat_url"))
         self._beaten_at: float | None = None
         self._outbox_trouble = False
@@ -110,19 +110,25 @@ class Ticker:
     def close(self) -> None:
         """Give up the catalog and control.db; the client is its owner's."""
         self._catalog.close()
-        self._control.close()
+        if self._control is not None:
+            self._control.close()
 
     @staticmethod
     def _due(last: float | None, now: float, every_seconds: float) -> bool:
         return last is None or now - last >= every_seconds
 
     def _notices_due(self, now: float) -> bool:
-        """Whether something waits in the outbox, or the heartbeat is due; a trouble with the file is said once."""
+        """Whether something waits in the outbox, or the heartbeat is due.
+
+        A trouble with control.db is said once and stops nothing else: drains are not to depend on it.
+        """
         if self._heartbeat and self._due(self._beaten_at, now, HEARTBEAT_SECONDS):
             self._beaten_at = now
             return True
         try:
-            due = self._outbox.due_at()
+            if self._control is None:
+                self._control = Control(self._control_file)
+            due = Outbox(self._control).due_at()
         except MonitoringError as error:
             if not self._outbox_trouble:
                 _log.error("%s; notices wait until it can be read", error)

@@ -71,6 +71,16 @@ def test_a_notice_that_is_due_is_enough_for_the_ticker(chosen: Settings, valkey:
         assert jobs.NOTIFY not in ticker.tick(2)  # it waits already
 
 
+def test_a_control_file_that_is_broken_keeps_the_ticker_from_nothing_else(
+    chosen: Settings, valkey: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (chosen.data / "control.db").write_bytes(b"no database " * 1000)
+    with contextlib.closing(Ticker(chosen.replace(heartbeat_url=None), connect(valkey))) as ticker:
+        assert sorted(ticker.tick(0)) == sorted([jobs.DRAIN, jobs.MAINTENANCE])
+        ticker.tick(1)
+    assert caplog.text.count("notices wait") == 1
+
+
 @pytest.mark.parametrize("trouble", ["untold", "disk", "rule", "bus"])
 def test_it_is_silent_and_says_why_when_something_is_not_well(
     chosen: Settings, sink: Sink, control: Control, caplog: pytest.LogCaptureFixture, trouble: str

@@ -235,3 +235,28 @@ def test_a_job_that_must_end_leaves_what_is_under_way_to_the_next(
     assert not job.is_alive()
     assert run(chosen)["sent"] == 1
     assert [each.key for each in sink.received] == ["a1:1:hook"] * 2
+
+
+def test_two_jobs_at_once_deliver_each_message_once(
+    hook: Callable[..., str], chosen: Settings, control: Control, sink: Sink, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        hook(name, f"/{name}", rate_per_minute=6000)
+        put_all(control, *(notice(name, f"n{number}") for number in range(15)))
+    jobs = [threading.Thread(target=run, args=(chosen,)) for _ in range(2)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(60)
+    assert set(states(control).values()) == {"sent"}
+    assert len(sink.received) == len({each.key for each in sink.received}) == 45
+
+
+def test_a_delivery_that_never_ends_is_left_behind_and_tried_again(
+    hook: Callable[..., str], chosen: Settings, control: Control, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.consumers.notify.FLIGHT_SECONDS", 0.3)
+    sink.behave = lambda number, path: "hang" if number == 0 else "ok"
+    put_all(control, notice(hook()))
+    assert run(chosen) == {"sent": 1, "failed": 0, "retried": 1, "dropped": 0}
+    assert [each.key for each in sink.received] == ["a1:1:hook"] * 2
