@@ -29,8 +29,8 @@ _SECOND_NS = 1_000_000_000
 GROUP_WAIT_NS = 2 * _SECOND_NS
 """How long the first notice of a group waits for others: what one evaluation finds is put within milliseconds, and
 what one cause does to several rules shows within their next turns."""
-LEASE_NS = 15 * _SECOND_NS
-"""Renewed every second or two while a delivery goes on; so late is a message when its worker was killed."""
+LEASE_NS = 8 * _SECOND_NS
+"""As that of a partition; renewed every second or two. So late is a message when its worker was killed."""
 MOST_NOTICES = 200
 """Of one message: a storm of thousands becomes tens of messages, and what the largest carries stays below 1 MiB."""
 LONGEST_WAIT_NS = 3600 * _SECOND_NS
