@@ -29,6 +29,7 @@ _WORDS = {
 _RANKS = {"critical": 0, "warning": 1, "info": 2}
 _PLACES = ("service", "environment", "host", "instance", "device", "mountpoint", "route", "job")
 """Labels that say where, in this order; what else there is follows."""
+_LINKS = ("alert", "logs", "metric", "acknowledge")
 _TRACES = ("trace_id", "run_id", "request_id")
 
 
@@ -116,7 +117,7 @@ def _alert(notice: Notice, public_url: str) -> Alert:
     identity = str(body.get("id") or notice.key)
     rule = one_line(body.get("rule"))
     samples = [each for each in body.get("samples") or () if isinstance(each, dict)][:MOST_SAMPLES]
-    known = {name: str(links[name]) for name in ("alert", "logs", "acknowledge") if links.get(name)}
+    known = {name: str(links[name]) for name in _LINKS if links.get(name)}
     over = notice.event == "resolved"
     return Alert(
         event=notice.event,

@@ -149,7 +149,7 @@ def check_config(kind: str, config: Mapping[str, Any]) -> None:
             raise PermanentError(f"config.{field.name}: is needed ({field.what})")
 
 
-def masked(kind: str, secrets: Mapping[str, Any]) -> dict[str, Any]:
+def masked(secrets: Mapping[str, Any]) -> dict[str, Any]:
     """Secrets as they may be shown: hidden, but for the names of variables and headers."""
     return {name: _hidden(value) for name, value in secrets.items()}
 

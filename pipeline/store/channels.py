@@ -77,7 +77,7 @@ class Channel:
         return {
             "name": self.name,
             "kind": self.kind,
-            "config": {**self.config, **masked(self.kind, self.secrets)},
+            "config": {**self.config, **masked(self.secrets)},
             "default": self.default,
             "enabled": self.enabled,
             "read_only": self.read_only,

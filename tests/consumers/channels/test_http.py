@@ -98,7 +98,7 @@ def test_an_answer_that_trickles_is_cut_off_in_the_end_and_its_status_counts(hea
             stack.enter_context(pytest.raises(RetryableError))
         answered = exchange(
             "POST", f"http://x.example:{port}/", body=b"", headers={}, allow_private=True, resolver=loopback,
-            total_seconds=0.4,
+            total_seconds=1.0,
         )  # fmt: skip
         assert answered == (200, "", None)
 
