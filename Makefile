@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search test-faults test-compat docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search test-faults test-faults-notify test-compat docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -37,6 +37,10 @@ test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 
 test-compat: $(BIN)/.dev  ## beside other people's programs, such as Debian's prometheus: QUERIES=400 SEED=1
 	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat $(ARGS)
+
+test-faults-notify: $(BIN)/.dev  ## the long form for notifications: FAULTS=200 SEED=1
+	NOTIFY_FAULTS=$(or $(FAULTS),200) FAULT_SEED=$(or $(SEED),1) \
+	  $(BIN)/python -m pytest -q -s tests/consumers/test_notify_faults.py
 
 lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

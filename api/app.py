@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from monitoring.api import (
     analytics,
     audit,
+    channels,
     export,
     frames,
     health,
@@ -128,6 +129,12 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
     Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),
     Route("GET", "/api/v1/audit/export", "admin", audit.export, AUDIT),
+    Route("GET", "/api/v1/channels", "viewer", channels.listing),
+    Route("POST", "/api/v1/channels", "admin", channels.create, audit="channel.create"),
+    Route("GET", "/api/v1/channels/<name>", "viewer", channels.one),
+    Route("PUT", "/api/v1/channels/<name>", "admin", channels.save, audit="channel.save"),
+    Route("DELETE", "/api/v1/channels/<name>", "admin", channels.remove, audit="channel.remove"),
+    Route("POST", "/api/v1/channels/<name>/test", "admin", channels.test, audit="channel.test"),
 )
 
 

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Lazy] = {
     "config": Lazy("monitoring.cli.operate", "config", _CARE, "Settings in force and where each comes from."),
     "keys": Lazy("monitoring.cli.admin", "keys", _CARE, "API keys: create, list, revoke."),
     "audit": Lazy("monitoring.cli.audit", "audit", _CARE, "Who changed what, when and from where."),
+    "channels": Lazy("monitoring.cli.channels", "channels", _CARE, "Where notifications go: list, add, remove, test."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
 }

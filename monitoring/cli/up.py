@@ -96,6 +96,8 @@ class _Product:
         """Start, watch, stop."""
         self._address = address(self._listener)
         self._note(self._address)
+        if not self._settings.text("public_url"):
+            self._settings = self._settings.replace(public_url=self._address)  # MONITORING_PORT may have said: any
         if not self._settings.text("bus_url"):
             self._embedded = EmbeddedBus(self._settings.data, memory_bytes=self._settings.whole("bus_memory"), say=_say)
         self._supervisor = Supervisor(self._children(), say=_say)
