@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from monitoring.api.basic import password_of
 from monitoring.api.problems import Problem
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.store.keys import Key, Keys, allows
@@ -59,9 +60,10 @@ def bearer(header: str | None) -> str:
     if not header:
         raise Problem(401, "the request carries no key", field="Authorization", fix=_FIX)
     scheme, _, text = header.partition(" ")
-    if scheme.lower() != "bearer" or not text.strip():
+    found = text.strip() if scheme.lower() == "bearer" else password_of(header)
+    if not found:
         raise Problem(401, "only bearer keys are understood", field="Authorization", fix=_FIX)
-    return text.strip()
+    return found
 
 
 def authorize(verifier: Verifier, header: str | None, needed: str) -> Key:

@@ -29,6 +29,8 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
     ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
     ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
+    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {}}),
+    ("POST", "/api/v1/ingest/raw"): ("ingest", "/api/v1/ingest/raw?service=x", {"data": b"x"}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
     ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
