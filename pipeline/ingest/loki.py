@@ -21,7 +21,7 @@ import orjson
 from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.aliases import NESTED_ROLES
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
-from monitoring.pipeline.events.formats.format import Format, with_attributes
+from monitoring.pipeline.events.formats.format import Format, original_time, with_attributes
 from monitoring.pipeline.events.formats.known import PLAIN, SAMPLE_LINES, parse_json, sniff
 from monitoring.pipeline.events.formats.text import parse_plain
 from monitoring.pipeline.events.lenient import MAX_NAME_CHARS, UNSAID, Defaults, NotAnEvent, complete, rejected
@@ -222,7 +222,7 @@ def _event(stream: _Stream, entry: _Entry) -> Event:
         elif value not in ("", None):
             attributes[name] = value
     if not 0 <= entry.time <= defaults.latest_ns:
-        attributes["timestamp_original"] = entry.time
+        attributes["timestamp_original"] = original_time(entry.time)
     event = event._replace(
         timestamp=min(max(entry.time, 0), defaults.latest_ns),
         logger=event.logger or stream.columns["logger"],
