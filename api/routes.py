@@ -117,8 +117,8 @@ class Route:
 
     `free`: the endpoint reads its parameters itself, and passes over those that it does not know.
     `audit` is the action that the audit log calls a change by, like `key.create`, or `DATA` or `ASKING`; every route
-    that changes something has one. `before` is the endpoint that tells the state before the change; without it, that of the GET
-    of the same address, if there is one.
+    that changes something has one. `before` is the endpoint that tells the state before the change; without it, that of
+    the GET of the same address, if there is one.
     """
 
     method: str
