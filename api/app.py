@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from monitoring.api import (
     analytics,
     audit,
+    explorer,
     export,
     frames,
     health,
@@ -16,12 +17,14 @@ from monitoring.api import (
     letters,
     logs,
     maintenance,
+    openapi,
     scrape,
     searches,
     session,
     start,
     tail,
 )
+from monitoring.api.asking import ORDER, QUERY, RANGE
 from monitoring.api.auth import Authorize
 from monitoring.api.routes import DATA, Route, answer_error, mount
 from monitoring.api.runtime import Runtime
@@ -30,14 +33,22 @@ from monitoring.pipeline.settings import Settings
 
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
-AUDIT = ("query", "actor", "action", "object", "start", "end")
+RECORDS, JSON, LINES = (
+    ("application/octet-stream",),
+    ("application/json",),
+    ("application/x-ndjson", "application/json"),
+)
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters, what the audit log calls a change
     Route("GET", "/", None, start.page),
     Route("GET", "/start.css", None, start.style),
-    Route("GET", "/login", None, session.login, ("token",), audit="session.begin"),
-    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin"),
+    Route("GET", "/explorer", None, explorer.page),
+    Route("GET", "/explorer.js", None, explorer.script),
+    Route("GET", "/explorer.css", None, explorer.style),
+    Route("GET", "/openapi.json", None, openapi.document),
+    Route("GET", "/login", None, session.login, (session.TOKEN,), audit="session.begin"),
+    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin", body=session.BEGIN),
     Route("GET", "/api/v1/session", "viewer", session.show),
     Route("DELETE", "/api/v1/session", "viewer", session.end, audit="session.end"),
     Route("GET", "/healthz", None, health.live),
@@ -45,37 +56,44 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", "viewer", scrape.metrics),
     Route("GET", "/api/v1/status", "viewer", health.status),
     Route("GET", "/api/v1/overview", "viewer", health.overview),
-    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
-    Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
-    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
-    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
+    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA, body=LINES),
+    Route("GET", "/api/v1/logs", "viewer", logs.search, (*RANGE, logs.LIMIT, logs.CURSOR, ORDER)),
+    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, (*RANGE, analytics.BUCKETS)),
+    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, (*RANGE, analytics.FIELDS, analytics.VALUES)),
     Route(
         "GET",
         "/api/v1/logs/stats",
         "viewer",
         analytics.stats,
-        ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
+        (*RANGE, analytics.GROUP_BY, analytics.AGGREGATE, analytics.BUCKETS, analytics.ROWS),
     ),
-    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, ("query", "start", "end", "limit")),
-    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, ("query", "limit")),
-    Route("GET", "/api/v1/logs/export", "viewer", export.logs, ("query", "start", "end", "format", "order")),
+    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, (*RANGE, analytics.PATTERNS)),
+    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, (QUERY, tail.RECENT)),
+    Route("GET", "/api/v1/logs/export", "viewer", export.logs, (*RANGE, export.FORMAT, ORDER)),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
-    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
+    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, (logs.BEFORE, logs.AFTER)),
     Route("GET", "/api/v1/searches", "viewer", searches.listing),
-    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save"),
+    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save", body=searches.SAVE),
     Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove, audit="search.remove"),
-    Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
-    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane"), audit=DATA),
-    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane"), audit=DATA),
+    Route("GET", "/api/v1/frames", "ingest", frames.ask, (*frames.LANE_OF, frames.ENTRY_ID)),
+    Route("POST", "/api/v1/frames", "ingest", frames.publish, frames.LANE_OF, audit=DATA, body=RECORDS),
+    Route("PUT", "/api/v1/frames", "ingest", frames.report, frames.LANE_OF, audit=DATA, body=JSON),
     Route("GET", "/api/v1/keys", "admin", keys.listing),
-    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create"),
+    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create", body=keys.CREATE),
     Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke, audit="key.revoke"),
-    Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
+    Route("GET", "/api/v1/dead-letters", "admin", letters.listing, (letters.LIMIT, letters.KIND)),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
     Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay, audit="dead-letter.replay"),
-    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
-    Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),
-    Route("GET", "/api/v1/audit/export", "admin", audit.export, AUDIT),
+    Route(
+        "POST",
+        "/api/v1/maintenance/retention",
+        "admin",
+        maintenance.retention,
+        audit="retention.run",
+        body=maintenance.RETENTION,
+    ),
+    Route("GET", "/api/v1/audit", "admin", audit.listing, (*audit.FILTERS, audit.LIMIT, audit.BEFORE)),
+    Route("GET", "/api/v1/audit/export", "admin", audit.export, audit.FILTERS),
 )
 
 
