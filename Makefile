@@ -32,9 +32,6 @@ run: $(BIN)/.server  ## start everything on http://127.0.0.1:8321, data in .data
 test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of the faults
 	$(BIN)/python -m pytest -n 2 --dist=worksteal -q -m 'not compat' $(ARGS)
 
-test-compat: $(BIN)/.dev  ## other people's clients: OpenTelemetry's exporters, a handler for Loki, curl
-	$(BIN)/python -m pytest -q -m compat tests/compat $(ARGS)
-
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
 

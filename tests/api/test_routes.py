@@ -24,6 +24,10 @@ FRAMES = "signal=logs&partition=0&lane=" + "0" * 32
 MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/"): (None, "/", {}),
     ("GET", "/start.css"): (None, "/start.css", {}),
+    ("GET", "/explorer"): (None, "/explorer", {}),
+    ("GET", "/explorer.js"): (None, "/explorer.js", {}),
+    ("GET", "/explorer.css"): (None, "/explorer.css", {}),
+    ("GET", "/openapi.json"): (None, "/openapi.json", {}),
     ("GET", "/login"): (None, "/login", {}),
     ("POST", "/api/v1/session"): (None, "/api/v1/session", {"json": {"key": "mon_0_0"}}),
     ("GET", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
