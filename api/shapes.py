@@ -45,7 +45,7 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/readyz"): ("200", _JSON, {"ready": "flag", "checks": "object"}),
     ("GET", "/metrics"): ("200", "text/plain", None),
     ("GET", "/api/v1/status"): ("200", _JSON, {"time": "text", "instance": "text", "drains": "whole",
-                                               "totals": "object", "partitions": "list", "producers": "list",
+                                               "totals": "object", "metrics": "object", "partitions": "list", "producers": "list",
                                                "producers_not_listed": "whole", "problems": "list"}),
     ("GET", "/api/v1/overview"): ("200", _JSON, {"status": "text", "reasons": "list", "window_seconds": "whole",
                                                  "requests": "object", "system": "object", "alerts": "object?",

@@ -46,6 +46,7 @@ def both(data: bytes, defaults: Defaults = DEFAULTS) -> Intake:
 
 
 def one(data: bytes) -> Event:
+    event: Event
     (event,) = both(data).events
     return event
 
