@@ -117,3 +117,33 @@ def test_a_range_query_has_at_every_step_what_an_instant_query_has_there() -> No
             assert here == {text(labels): repr(value) for labels, _, value in alone}, f"{expr} at {time}"
             compared += len(here)
     assert compared > 500
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "rate(requests_total[5m])",
+        "requests_total[5m]",
+        "absent_over_time(temperature[1m])",
+        'absent_over_time({__name__=~"temperature|nothing",route="/a"}[1m])',
+        "absent_over_time(nothing[1m])",
+        "quantile_over_time(0.5, temperature[5m])",
+    ],
+)
+def test_many_windows_are_computed_some_series_at_a_time(monkeypatch: pytest.MonkeyPatch, expr: str) -> None:
+    source = MemorySource(series(4))
+    whole = repr(at(source, expr, BASE + 1200))
+    monkeypatch.setattr("monitoring.pipeline.query.promql.selectors._BLOCK_CELLS", 2)
+    assert repr(at(source, expr, BASE + 1200)) == whole
+
+
+def test_series_of_the_same_labels_are_refused_wherever_they_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.pipeline.query.promql.selectors._BLOCK_CELLS", 1)
+    with pytest.raises(PromqlError, match="same labelset"):
+        at(MemorySource("one 1 2\ntwo 1 2"), 'sum_over_time({__name__=~"one|two"}[5m])', 60)
+
+
+def test_a_matrix_that_would_not_fit_is_refused_before_it_is_made() -> None:
+    source = MemorySource([Samples({"__name__": "x", "n": str(n)}, np.array([0]), np.array([1.0])) for n in range(600)])
+    with pytest.raises(PromqlError, match="too many samples"):
+        ranged(source, "sum_over_time(x[5m])", 0, 100_000, 1, deadline=Deadline(9))
