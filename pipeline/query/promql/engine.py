@@ -7,6 +7,7 @@ Each node is evaluated once, for all steps together, in numpy. Semantics are tho
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +44,8 @@ from monitoring.pipeline.query.promql.vector import (
     Value,
     Vector,
     distinct,
+    in_all,
+    joined,
     merged,
     nameless,
     ordered,
@@ -89,8 +92,8 @@ def instant(
     with np.errstate(all="ignore"):  # NaN and Inf are values here
         if isinstance(node, Selector | Subquery) and shape(node) == "matrix":
             check_use("", node)
-            found = ranges(query, node, grid, evaluate)
-            return _answer(query, "matrix", _samples(found, query))
+            found = [series for part in ranges(query, node, grid, evaluate) for series in _samples(part)]
+            return _answer(query, "matrix", sorted(found, key=lambda one: sorted(one.labels.items())))
         value = evaluate(query, node, grid)
         if isinstance(value, str):
             return _answer(query, "string", value)
@@ -152,11 +155,12 @@ def _without_names(vector: Vector, query: Query) -> Vector:
     return merged(vector._replace(metrics=metrics))
 
 
-def _samples(found: Windows, query: Query) -> list[Samples]:
+def _samples(found: Windows) -> list[Samples]:
     """The samples of the only window of each series."""
     rows = zip(found.metrics, found.low[:, 0], found.high[:, 0], strict=True)
-    series = [Samples(dict(metric), found.times[low:high], found.values[low:high]) for metric, low, high in rows]
-    return sorted((one for one in series if len(one.times)), key=lambda one: sorted(one.labels.items()))
+    return [
+        Samples(dict(metric), found.times[low:high], found.values[low:high]) for metric, low, high in rows if low < high
+    ]
 
 
 def evaluate(query: Query, node: Node, grid: Grid) -> Value:
@@ -242,7 +246,7 @@ def _call(query: Query, node: Call, grid: Grid) -> Value:
     function = FUNCTIONS.get(node.name)
     if function is None:
         raise PromqlError(f"function {node.name}() needs native histograms, which are not stored here", "bad_data")
-    arguments: list[Value | Windows] = []
+    frame, arguments = Frame(query, grid, node), list[Value | Iterator[Windows]]()
     for place, argument in enumerate(node.arguments):
         if isinstance(argument, Selector | Subquery) and shape(argument) == "matrix":
             check_use(node.name, argument)
@@ -252,4 +256,9 @@ def _call(query: Query, node: Call, grid: Grid) -> Value:
         elif node.name != "info" or not place:
             arguments.append(evaluate(query, argument, grid))
     query.check()
-    return function(Frame(query, grid, node), *arguments)
+    for place, value in enumerate(arguments):
+        if isinstance(value, Iterator):
+            before, after = arguments[:place], arguments[place + 1 :]
+            parts = [_vector(function(frame, *before, windows, *after)) for windows in value]
+            return in_all(parts) if node.name == "absent_over_time" else joined(parts)
+    return function(frame, *arguments)
