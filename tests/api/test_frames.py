@@ -42,10 +42,12 @@ def fresh_sender(instance: Instance) -> Sender:
 
 
 def test_the_partitions_are_told(instance: Instance) -> None:
-    assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2}}
+    assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2, "metrics": 1}}
 
 
 def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
+    instance.streams.client.flushall()
+    instance.streams.announce({"logs": 2}, instance.catalog.instance)
     sender = fresh_sender(instance)
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
