@@ -46,6 +46,8 @@ def test_the_partitions_are_told(instance: Instance) -> None:
 
 
 def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
+    instance.streams.client.flushall()
+    instance.streams.announce({"logs": 2}, instance.catalog.instance)
     sender = fresh_sender(instance)
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
