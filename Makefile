@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search test-faults test-faults-notify test-compat docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search bench-protocols test-faults test-faults-notify test-compat docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -59,6 +59,9 @@ bench-sdk: $(BIN)/.bench  ## what a log call, a request, an import cost, beside 
 
 bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; ARGS=--short for one million
 	$(BIN)/python -m bench.search $(ARGS)
+
+bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="--events 1000000 --only otlp"
+	$(BIN)/python -m bench.protocols $(ARGS)
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference

@@ -47,12 +47,12 @@ def test_the_partitions_are_told(instance: Instance) -> None:
 
 def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
     instance.streams.client.flushall()
-    instance.streams.announce({"logs": 2}, instance.catalog.instance)
+    instance.streams.client.hdel(META_KEY, "partitions:metrics")
     sender = fresh_sender(instance)
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
     where = address(sender.lane, 0, "metrics")
-    instance.streams.announce({"logs": 2}, instance.catalog.instance)
+    instance.streams.client.hdel(META_KEY, "partitions:metrics")
     refused = send(instance, frame.to_record(), where)
     assert refused.status_code == 400 and refused.json["field"] == "signal"
     instance.streams.announce({"logs": 2, "metrics": 1}, instance.catalog.instance)
