@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search bench-protocols test-faults test-faults-notify test-compat docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search bench-api bench-protocols test-faults test-faults-notify test-compat docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -62,6 +62,9 @@ bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; AR
 
 bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="--events 1000000 --only otlp"
 	$(BIN)/python -m bench.protocols $(ARGS)
+
+bench-api: $(BIN)/.dev  ## the HTTP API: ingest, and 50 readers while events flow; bench/results-api.json
+	$(BIN)/python -m bench.api $(ARGS)
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.serving import make_server
 
 from monitoring.pipeline.bus.frame import encode_payload
+from monitoring.pipeline.bus.streams import META_KEY
 from monitoring.pipeline.errors import BusRefused
 from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import Rejected
