@@ -47,8 +47,6 @@ def test_the_partitions_are_told(instance: Instance) -> None:
 
 
 def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
-    instance.streams.client.flushall()
-    instance.streams.client.hdel(META_KEY, "partitions:metrics")
     sender = fresh_sender(instance)
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
