@@ -17,6 +17,7 @@ import redis
 
 from monitoring.api.auth import Verifier
 from monitoring.api.quota import Quotas
+from monitoring.pipeline.alerts.notice import public_url
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
@@ -25,12 +26,16 @@ from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import Keys
+from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.searches import Searches
+from monitoring.pipeline.store.silences import Silences, Windows
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -99,6 +104,38 @@ class Runtime:
     def searches(self) -> Searches:
         """Saved searches."""
         return self._once("searches", lambda: Searches(self.control, now_ns=self.now_ns))
+
+    @property
+    def alerts(self) -> Alerts:
+        """The alerts."""
+        return self._once(
+            "alerts", lambda: Alerts(self.control, base_url=public_url(self.settings), now_ns=self.now_ns)
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """The alert rules."""
+        return self._once("rules", lambda: Rules(self.control, base_url=public_url(self.settings), now_ns=self.now_ns))
+
+    @property
+    def silences(self) -> Silences:
+        """The silences."""
+        return self._once("silences", lambda: Silences(self.control, now_ns=self.now_ns))
+
+    @property
+    def windows(self) -> Windows:
+        """The maintenance windows."""
+        return self._once("windows", lambda: Windows(self.control))
+
+    @property
+    def observing(self) -> Observing:
+        """What this thread's backtests read."""
+        found: Observing | None = getattr(self._local, "observing", None)
+        if found is None:
+            found = self._local.observing = Observing(
+                self.settings, self.control, store=self.store, streams=lambda: self.streams
+            )
+        return found
 
     @property
     def replays(self) -> Replays:

@@ -18,9 +18,10 @@ import redis
 from monitoring.pipeline.bus.streams import exchange
 from monitoring.pipeline.errors import PermanentError
 
-__all__ = ["ALLOWED", "DRAIN", "MAINTENANCE", "QUEUES", "enqueue", "queue_name", "queued"]
+__all__ = ["ALERTS", "ALLOWED", "DRAIN", "MAINTENANCE", "QUEUES", "enqueue", "queue_name", "queued"]
 
 DRAIN = "monitoring.consumers.drain.run"
+ALERTS = "monitoring.consumers.alerts.run"
 MAINTENANCE = "monitoring.consumers.maintenance.run"
 
 QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
@@ -28,6 +29,7 @@ QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
 
 ALLOWED: Mapping[str, str] = {
     DRAIN: "monitoring-drain",
+    ALERTS: "monitoring-alerts",
     MAINTENANCE: "monitoring-maintenance",
 }
 """Each job function, by its dotted name, with the one queue it may come from."""

@@ -136,6 +136,8 @@ TABLE: tuple[Setting, ...] = (
             "RE2 patterns, one a line: a name or text that one matches whole is not hidden"),
     Setting("MONITORING_LLM_PRICES", None, "text", "path",
             "a JSON file with prices of models, in place of the built-in table"),
+    Setting("MONITORING_RULES_DIR", None, "text", "path",
+            "YAML files with alert rules, read again when they change. Default: rules in the data directory"),
     Setting("MONITORING_FAILPOINT_DIR", None, "text", "path",
             "for fault tests only: a process that passes a failpoint whose file stands here consumes it and dies"),
     Setting("LOG_LEVEL", "INFO", "choice", "", "level of the product's own log on standard error",

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Lazy] = {
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
     "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
+    "alerts": Lazy("monitoring.cli.alerts", "alerts", _USE, "What is wrong: list, acknowledge, silence; rules."),
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),

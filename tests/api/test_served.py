@@ -25,6 +25,7 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.keys import Keys
 from monitoring.pipeline.store.verify import verify
+from tests.alarm import an_alert
 from tests.api.test_docs import sections
 from tests.frames import Sender, event
 
@@ -90,6 +91,7 @@ def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tm
     while not letters:
         letters = served.session.get(f"{served.url}/api/v1/dead-letters", timeout=30).json()["dead_letters"]
     throwaway = Keys(Control(served.data / "control.db")).create("throwaway", "viewer")[0]
+    alert, silence = an_alert(served.data / "control.db")
     frame = Sender(LANE, created=time.time_ns()).frame([event(1)])
     (tmp_path / "frames.bin").write_bytes(frame.to_record())
     environment = {
@@ -100,6 +102,8 @@ def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tm
         "LANE": LANE,
         "KEY_PREFIX": throwaway.prefix,
         "LETTER_ID": letters[0]["id"],
+        "ALERT_ID": alert,
+        "SILENCE_ID": silence,
     }
     for section in sections():
         for example in section.examples:
