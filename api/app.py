@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from monitoring.api import (
     alerts,
     analytics,
+    channels,
     export,
     frames,
     health,
@@ -87,6 +88,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
     Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay),
+    Route("GET", "/api/v1/channels", "viewer", channels.listing),
+    Route("POST", "/api/v1/channels", "admin", channels.create),
+    Route("GET", "/api/v1/channels/<name>", "viewer", channels.one),
+    Route("PUT", "/api/v1/channels/<name>", "admin", channels.save),
+    Route("DELETE", "/api/v1/channels/<name>", "admin", channels.remove),
+    Route("POST", "/api/v1/channels/<name>/test", "admin", channels.test),
     Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention),
 )
 

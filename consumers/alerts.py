@@ -30,6 +30,7 @@ from monitoring.pipeline.query.ranges import LATEST
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.alerts import Samples
+from monitoring.pipeline.store.channels import Channels
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.evaluations import Evaluated, commit
 from monitoring.pipeline.store.evaluations import known as known_alerts
@@ -37,7 +38,7 @@ from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.rules import Rules, Stored
 from monitoring.pipeline.store.sqlite import open_store
 
-__all__ = ["Channels", "run"]
+__all__ = ["Defaults", "Evaluating", "run"]
 
 _log = logging.getLogger("monitoring.alerts")
 
@@ -53,7 +54,7 @@ _SAMPLE_SECONDS = 1.0
 _MOST_SAMPLED = 20
 """Groups of a rule that get log lines when they become alerts at the same time."""
 
-Channels = Callable[[], Sequence[str]]
+Defaults = Callable[[], Sequence[str]]
 """Names of the channels of rules that name none."""
 
 
@@ -71,7 +72,7 @@ class Evaluating:
     """One job. `now_ns` is the wall clock; `channels` names who is told where a rule names nobody."""
 
     def __init__(
-        self, chosen: Settings, control: Control, sources: Sources, channels: Channels, *, now_ns: NowNs = wall_ns
+        self, chosen: Settings, control: Control, sources: Sources, channels: Defaults, *, now_ns: NowNs = wall_ns
     ) -> None:
         self.defaults: Sequence[Rule] = defaults()
         self._control, self._sources, self._channels, self._now_ns = control, sources, channels, now_ns
@@ -138,4 +139,4 @@ class Evaluating:
 
 
 def _default_channels(control: Control, chosen: Settings) -> Sequence[str]:
-    return ()
+    return Channels(control, chosen).default_names()

@@ -18,11 +18,12 @@ import redis
 from monitoring.pipeline.bus.streams import exchange
 from monitoring.pipeline.errors import PermanentError
 
-__all__ = ["ALERTS", "ALLOWED", "DRAIN", "MAINTENANCE", "QUEUES", "enqueue", "queue_name", "queued"]
+__all__ = ["ALERTS", "ALLOWED", "DRAIN", "MAINTENANCE", "NOTIFY", "QUEUES", "enqueue", "queue_name", "queued"]
 
 DRAIN = "monitoring.consumers.drain.run"
 ALERTS = "monitoring.consumers.alerts.run"
 MAINTENANCE = "monitoring.consumers.maintenance.run"
+NOTIFY = "monitoring.consumers.notify.run"
 
 QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
 """What `monitoring worker --queue` takes."""
@@ -31,6 +32,7 @@ ALLOWED: Mapping[str, str] = {
     DRAIN: "monitoring-drain",
     ALERTS: "monitoring-alerts",
     MAINTENANCE: "monitoring-maintenance",
+    NOTIFY: "monitoring-notify",
 }
 """Each job function, by its dotted name, with the one queue it may come from."""
 

@@ -48,6 +48,7 @@ COMMANDS: dict[str, Lazy] = {
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),
     "config": Lazy("monitoring.cli.operate", "config", _CARE, "Settings in force and where each comes from."),
     "keys": Lazy("monitoring.cli.admin", "keys", _CARE, "API keys: create, list, revoke."),
+    "channels": Lazy("monitoring.cli.channels", "channels", _CARE, "Where notifications go: list, add, remove, test."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
 }

@@ -95,6 +95,16 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/dead-letters"): ("admin", "/api/v1/dead-letters", {}),
     ("GET", "/api/v1/dead-letters/<letter_id>"): ("admin", "/api/v1/dead-letters/0-1-1", {}),
     ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("admin", "/api/v1/dead-letters/0-1-1/replay", {}),
+    ("GET", "/api/v1/channels"): ("viewer", "/api/v1/channels", {}),
+    ("POST", "/api/v1/channels"): (
+        "admin",
+        "/api/v1/channels",
+        {"json": {"name": "x", "kind": "slack", "config": {"url": "https://hooks.example/x"}}},
+    ),
+    ("GET", "/api/v1/channels/<name>"): ("viewer", "/api/v1/channels/nothing", {}),
+    ("PUT", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/x", {"json": {"enabled": False}}),
+    ("DELETE", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/nothing", {}),
+    ("POST", "/api/v1/channels/<name>/test"): ("admin", "/api/v1/channels/nothing/test", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
 }
 
