@@ -17,6 +17,11 @@ from monitoring.api import (
     letters,
     logs,
     maintenance,
+    metrics,
+    otlp,
+    otlp_metrics,
+    prometheus,
+    remote_write,
     rules,
     searches,
     silences,
@@ -30,6 +35,8 @@ from monitoring.pipeline.settings import Settings
 
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
+_SELECTION = ("match[]", "start", "end", "limit")
+
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters
     Route("GET", "/", None, start.page),
@@ -38,6 +45,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", None, health.ready),
     Route("GET", "/api/v1/status", "viewer", health.status),
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
+    Route("POST", "/api/v1/metrics", "ingest", metrics.post_metrics),
+    Route("POST", "/v1/metrics", "ingest", otlp_metrics.post_metrics),
+    Route("POST", "/prometheus/api/v1/write", "ingest", remote_write.post_samples),
+    Route("POST", "/v1/logs", "ingest", otlp.post_logs),
+    Route("POST", "/v1/traces", "ingest", otlp.post_traces),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
@@ -95,6 +107,45 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/v1/channels/<name>", "admin", channels.remove),
     Route("POST", "/api/v1/channels/<name>/test", "admin", channels.test),
     Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route("GET", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/label/<name>/values", "viewer", prometheus.label_values, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/metadata", "viewer", prometheus.metadata, ("metric", "limit"), free=True),
+    Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", prometheus.buildinfo, free=True),
 )
 
 

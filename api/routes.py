@@ -61,13 +61,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one address. `role` is the least one needed, None: open to all."""
+    """One method of one address. `role` is the least one needed, None: open to all.
+
+    `free`: the endpoint reads its parameters itself, and passes over those that it does not know.
+    """
 
     method: str
     path: str
     role: str | None
     endpoint: Callable[..., Answer]
     params: tuple[str, ...] = ()
+    free: bool = False
 
     @property
     def name(self) -> str:
@@ -141,6 +145,8 @@ def secure(response: Response) -> Response:
 def _params(route: Route) -> dict[str, str]:
     """The query parameters. Raises Problem for one that the route does not know, or that is given twice."""
     found: dict[str, str] = {}
+    if route.free:
+        return found
     for name, values in request.args.lists():
         if name not in route.params:
             near = difflib.get_close_matches(name, route.params, 1, 0.6)

@@ -21,6 +21,7 @@ from monitoring.pipeline.alerts.notice import public_url
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.events.signals import LOGS, SIGNALS, Signal
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
@@ -30,6 +31,7 @@ from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import Keys
+from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
@@ -44,7 +46,7 @@ T = TypeVar("T")
 _log = logging.getLogger("monitoring.api")
 
 CLOSE_SECONDS = 1.0
-"""Everything stops within five seconds, and what is not sent waits in the spool."""
+"""Everything stops within five seconds, each signal's lane in one, and what is not sent waits in the spool."""
 PARTITIONS_SECONDS = 5.0
 """How long the number of partitions is believed: it changes once in a deployment's life, and only grows."""
 
@@ -193,8 +195,12 @@ class Runtime:
 
     @property
     def publisher(self) -> Publisher:
-        """The process's own lane, spooled: what it has fsynced is answered for."""
-        return self._once("publisher", self._make_publisher)
+        """The process's own lane of logs, see `publisher_of`."""
+        return self.publisher_of(LOGS)
+
+    def publisher_of(self, signal: Signal) -> Publisher:
+        """The process's own lane of a signal, spooled: what it has fsynced is answered for."""
+        return self._once(f"publisher:{signal.name}", lambda: self._make_publisher(signal))
 
     @property
     def store(self) -> SqliteStore:
@@ -205,25 +211,36 @@ class Runtime:
         return found
 
     @property
+    def metrics(self) -> SqliteMetricStore:
+        """This thread's metric store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteMetricStore | None = getattr(self._local, "metrics", None)
+        if found is None:
+            found = self._local.metrics = open_metrics(self.settings)
+        return found
+
+    @property
     def catalog(self) -> Catalog:
         """The catalog of this thread's store."""
         return self.store.catalog
 
     def close(self) -> None:
         """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""
-        publisher, control, reader = (self._open.get(name) for name in ("publisher", "control", "reader"))
+        control, reader = (self._open.get(name) for name in ("control", "reader"))
+        publishers = [self._open.get(f"publisher:{name}") for name in SIGNALS]
         self._forget()
-        if isinstance(publisher, Publisher):
-            publisher.close(CLOSE_SECONDS)
+        for publisher in publishers:
+            if isinstance(publisher, Publisher):
+                publisher.close(CLOSE_SECONDS)
         for resource in (reader, control):
             if isinstance(resource, Reader | Control):
                 resource.close()
 
-    def _make_publisher(self) -> Publisher:
+    def _make_publisher(self, signal: Signal) -> Publisher:
         chosen = self.settings
         return Publisher(
             self._new_transport,
             service="monitoring-api",
+            signal=signal.name,
             max_events=chosen.whole("buffer_events"),
             max_bytes=chosen.whole("buffer_bytes"),
             frame_events=chosen.whole("frame_events"),

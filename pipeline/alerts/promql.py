@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Any
 
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.promql.engine import instant, ranged
+from monitoring.pipeline.query.promql.source import Samples
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.metric_source import MetricSource
 from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 
 __all__ = ["PromqlEngine", "open_engine"]
@@ -28,8 +29,6 @@ class PromqlEngine:
 
     def __init__(self, store: SqliteMetricStore) -> None:
         self._store = store
-        self._engine = import_module("monitoring.pipeline.query.promql.engine")
-        self._source: Any = import_module("monitoring.pipeline.store.metric_source").MetricSource
         self._answers: dict[tuple[str, int], list[tuple[Mapping[str, str], float]]] = {}
 
     def vector(self, expr: str, at_ns: int, deadline: Deadline) -> list[tuple[Mapping[str, str], float]]:
@@ -42,29 +41,26 @@ class PromqlEngine:
         return self._answers[key]
 
     def _vector(self, expr: str, at_ms: int, deadline: Deadline) -> list[tuple[Mapping[str, str], float]]:
-        source = self._source(self._store, deadline=deadline)
-        answer = self._engine.instant(source, expr, at_ms, deadline=deadline)
-        if answer.type == "scalar":
-            return [({}, float(answer.value[-1] if isinstance(answer.value, tuple) else answer.value))]
-        if answer.type != "vector":
+        answer = instant(MetricSource(self._store, deadline=deadline), expr, at_ms, deadline=deadline)
+        if isinstance(answer.value, float):
+            return [({}, answer.value)]
+        if answer.type != "vector" or isinstance(answer.value, str):
             raise PermanentError(f"expr: answers a {answer.type}; a rule needs an instant vector or a scalar")
-        return [(dict(labels), float(value)) for labels, _, value in answer.value]
+        return [(dict(point[0]), float(point[2])) for point in answer.value if not isinstance(point, Samples)]
 
     def matrix(
         self, expr: str, start_ns: int, end_ns: int, step_ns: int, deadline: Deadline
     ) -> list[tuple[Mapping[str, str], dict[int, float]]]:
         """See MetricEngine."""
-        source = self._source(self._store, deadline=deadline)
-        answer = self._engine.ranged(
-            source, expr, start_ns // _MS, end_ns // _MS, max(1, step_ns // _MS), deadline=deadline
-        )
-        return [
-            (
-                dict(series.labels),
-                {int(at) * _MS: float(value) for at, value in zip(series.times, series.values, strict=True)},
-            )
-            for series in answer.value
-        ]
+        source, step_ms = MetricSource(self._store, deadline=deadline), max(1, step_ns // _MS)
+        answer = ranged(source, expr, start_ns // _MS, end_ns // _MS, step_ms, deadline=deadline)
+        offset = start_ns % _MS
+        found: list[tuple[Mapping[str, str], dict[int, float]]] = []
+        for series in answer.value if isinstance(answer.value, list) else ():
+            if isinstance(series, Samples):
+                times = (int(at) * _MS + offset for at in series.times)
+                found.append((dict(series.labels), dict(zip(times, map(float, series.values), strict=True))))
+        return found
 
     def close(self) -> None:
         """Close the store."""

@@ -27,6 +27,15 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/readyz"): (None, "/readyz", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
+    ("POST", "/api/v1/metrics"): (
+        "ingest",
+        "/api/v1/metrics",
+        {"data": b'{"name":"x","kind":"counter","value":1}'},
+    ),
+    ("POST", "/v1/metrics"): ("ingest", "/v1/metrics", {"json": {}}),
+    ("POST", "/prometheus/api/v1/write"): ("ingest", "/prometheus/api/v1/write", {"data": b""}),
+    ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
+    ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
     ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
@@ -106,6 +115,25 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("DELETE", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/nothing", {}),
     ("POST", "/api/v1/channels/<name>/test"): ("admin", "/api/v1/channels/nothing/test", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+    ("GET", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query?query=1", {}),
+    ("POST", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query", {"data": {"query": "1"}}),
+    ("GET", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range?query=1&start=0&end=60&step=15",
+        {},
+    ),
+    ("POST", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range",
+        {"data": {"query": "1", "start": "0", "end": "60", "step": "15"}},
+    ),
+    ("GET", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series?match[]=up", {}),
+    ("POST", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series", {"data": {"match[]": "up"}}),
+    ("GET", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels?", {}),
+    ("POST", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels", {"data": {}}),
+    ("GET", "/prometheus/api/v1/label/<name>/values"): ("viewer", "/prometheus/api/v1/label/x/values", {}),
+    ("GET", "/prometheus/api/v1/metadata"): ("viewer", "/prometheus/api/v1/metadata", {}),
+    ("GET", "/prometheus/api/v1/status/buildinfo"): ("viewer", "/prometheus/api/v1/status/buildinfo", {}),
 }
 
 
