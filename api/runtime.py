@@ -17,7 +17,7 @@ import redis
 
 from monitoring.api.auth import Verifier
 from monitoring.api.quota import Quotas
-from monitoring.pipeline.alerts.notice import public_url
+from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.clock import NowNs, wall_ns

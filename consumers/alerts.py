@@ -16,6 +16,7 @@ from typing import Any
 
 from monitoring.consumers import stop
 from monitoring.pipeline import failpoint
+from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.alerts import notice
 from monitoring.pipeline.alerts.defaults import defaults
 from monitoring.pipeline.alerts.evaluate import Evaluation, Sources
@@ -78,7 +79,7 @@ class Evaluating:
         self._control, self._sources, self._channels, self._now_ns = control, sources, channels, now_ns
         self._rules = Rules(control, now_ns=now_ns)
         self._directory = rule_files.directory(chosen)
-        self._base_url = notice.public_url(chosen)
+        self._base_url = public_url(chosen)
         self._seconds = min(_RULE_SECONDS, chosen.number("query_timeout"))
 
     def run(self) -> dict[str, int]:

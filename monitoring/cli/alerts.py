@@ -18,11 +18,11 @@ import orjson
 from monitoring.cli.access import is_local, remote
 from monitoring.cli.charts import table
 from monitoring.pipeline import settings as settings_table
+from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.alerts.alert import OPEN, STATES
 from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.durations import seconds_of
 from monitoring.pipeline.alerts.files import dumps, parse
-from monitoring.pipeline.alerts.notice import public_url
 from monitoring.pipeline.alerts.rule import Rule
 from monitoring.pipeline.alerts.silence import matchers_of
 from monitoring.pipeline.bus.embedded import locate

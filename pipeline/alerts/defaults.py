@@ -6,12 +6,11 @@ The first six are those of the seed, with its thresholds. They go by what the co
 
 from __future__ import annotations
 
-from monitoring.pipeline.alerts.rule import Inhibition, Rule
+from monitoring.pipeline.alerts.rule import Rule
 
 __all__ = ["DELIVERY", "defaults"]
 
 DELIVERY = "Notifications undeliverable"
-_DOWN = "System unavailable"
 _MINUTES = 60
 
 _ERRORS = (
@@ -25,12 +24,11 @@ _SLOW = (
 
 def defaults() -> list[Rule]:
     """All of them. Each that measures a host or container waits for 2 minutes: one sample of 30 s is no trouble."""
-    of_host = (Inhibition(_DOWN, ("host",)),)
     return [
         Rule(
             "High CPU usage", "metric",
             expr="system_cpu_usage_ratio or container_cpu_usage_ratio", operator=">", threshold=0.8, recovery=0.75,
-            hold_seconds=2 * _MINUTES, severity="warning", inhibited_by=of_host,
+            hold_seconds=2 * _MINUTES, severity="warning",
             annotations={
                 "summary": "CPU of {{ labels.host }} at {{ value | percent }}",
                 "description": "More than {{ threshold | percent }} of all CPUs' time since {{ since }}.",
@@ -39,7 +37,7 @@ def defaults() -> list[Rule]:
         Rule(
             "Critical memory usage", "metric",
             expr="system_memory_usage_ratio or container_memory_usage_ratio", operator=">", threshold=0.9,
-            recovery=0.88, hold_seconds=2 * _MINUTES, severity="critical", inhibited_by=of_host,
+            recovery=0.88, hold_seconds=2 * _MINUTES, severity="critical",
             annotations={
                 "summary": "Memory of {{ labels.host }} at {{ value | percent }}",
                 "description": "More than {{ threshold | percent }} in use since {{ since }}: at 100 % the kernel "
@@ -64,14 +62,15 @@ def defaults() -> list[Rule]:
         ),
         Rule(
             "Low disk space", "metric", expr="system_disk_usage_ratio", operator=">", threshold=0.85, recovery=0.83,
-            hold_seconds=2 * _MINUTES, severity="warning", inhibited_by=of_host,
+            hold_seconds=2 * _MINUTES, severity="warning",
             annotations={
                 "summary": "{{ labels.mount }} of {{ labels.host }} is {{ value | percent }} full",
                 "description": "Programs get no more space at 100 %.",
             },
         ),
         Rule(
-            _DOWN, "heartbeat", window_seconds=5 * _MINUTES, group_by=("service",), threshold=5.0 * _MINUTES,
+            "System unavailable", "heartbeat", window_seconds=5 * _MINUTES, threshold=5.0 * _MINUTES,
+            group_by=("service",),
             # A script that ran for a minute has not failed when it ends.
             established_seconds=10 * _MINUTES, severity="critical",
             annotations={

@@ -13,9 +13,8 @@ from monitoring.pipeline.alerts.alert import Alert
 from monitoring.pipeline.alerts.rule import OPERATORS, Rule
 from monitoring.pipeline.alerts.template import Context, fill
 from monitoring.pipeline.clock import rfc3339
-from monitoring.pipeline.settings import Settings
 
-__all__ = ["MOST_SAMPLES", "body", "default_summary", "links", "public_url", "sample_query", "with_texts"]
+__all__ = ["MOST_SAMPLES", "body", "default_summary", "links", "sample_query", "with_texts"]
 
 MOST_SAMPLES = 5
 """Log lines in a notification: what fits a phone's screen."""
@@ -24,20 +23,14 @@ _SECOND = 1_000_000_000
 _SHOWN = ("id", "timestamp", "level", "service", "host", "message", "trace_id", "request_id")
 
 
-def public_url(settings: Settings) -> str:
-    """Where people reach this instance, without a slash at the end."""
-    chosen = getattr(settings, "public_url", None)
-    return str(chosen or f"http://{settings.text('host')}:{settings.whole('port')}").rstrip("/")
-
-
 def links(base: str, alert: Alert, rule: Rule) -> dict[str, str]:
     """Addresses of the alert, of what lies behind it, and where to acknowledge it."""
     found = {"alert": f"{base}/alerts/{alert.id}", "acknowledge": f"{base}/alerts/{alert.id}?acknowledge"}
     start = rfc3339(alert.started - max(rule.window_seconds, 300) * _SECOND)
-    query = {"query": sample_query(alert, rule), "start": start, "end": rfc3339(alert.updated)}
-    found["logs"] = f"{base}/logs?{urlencode(query)}"
+    span = {"start": start, "end": rfc3339(alert.updated)}
+    found["logs"] = f"{base}/logs?{urlencode({'query': sample_query(alert, rule), **span})}"
     if rule.kind == "metric":
-        found["metric"] = f"{base}/explore?{urlencode({**query, 'expr': rule.expr})}".replace("query=", "logs=")
+        found["metric"] = f"{base}/explore?{urlencode({'expr': rule.expr, **span})}"
     return found
 
 

@@ -10,7 +10,6 @@ from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import presence
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.seen import Seen, seen_of
 from monitoring.pipeline.store.sqlite import SqliteStore
@@ -50,6 +49,8 @@ class Observing:
 
     def present(self, names: Sequence[str], start_ns: int, end_ns: int) -> Mapping[tuple[str, ...], tuple[int, int]]:
         """See Sources."""
+        from monitoring.pipeline.store import presence  # numpy
+
         return presence.present(self.logs.catalog, names, start_ns, end_ns)
 
     def undelivered(self, since_ns: int) -> Mapping[str, int]:
