@@ -11,6 +11,7 @@ from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.status import gather
+from monitoring.pipeline.store import rule_files
 
 __all__ = ["UNREADY_LAG_SECONDS", "live", "ready", "status"]
 
@@ -37,7 +38,8 @@ def ready(call: Call) -> Answer:
 def status(call: Call) -> Answer:
     """Lag, rates, drops, dead letters, producers and the books by partition."""
     runtime = call.runtime
-    return gather(runtime.catalog, runtime.streams, now_ns=runtime.now_ns())
+    now = runtime.now_ns()
+    return {**gather(runtime.catalog, runtime.streams, now_ns=now), "rules": rule_files.status(runtime.control, now)}
 
 
 def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:

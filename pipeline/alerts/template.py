@@ -45,7 +45,7 @@ def check(template: str) -> None:
     for place in _PLACE.findall(template):
         name, filters = _parts(place)
         head = name.partition(".")[0]
-        if _NAME.fullmatch(name) is None or (head not in _MAPPINGS and name not in NAMES):
+        if _NAME.fullmatch(name) is None or (name not in NAMES if head == name else head not in _MAPPINGS):
             known = (*NAMES, "labels.NAME", "links.alert", "links.logs")
             raise TemplateInvalid(f"{{{{{place}}}}} names nothing: {_near(name, known)}")
         for each in filters:

@@ -7,6 +7,7 @@ somebody made over the API is not replaced but told as an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import rules as table
 from monitoring.pipeline.store.control import Control
 
-__all__ = ["RuleFile", "changed", "directory", "files", "sync"]
+__all__ = ["RuleFile", "changed", "directory", "files", "status", "sync"]
 
 _ACTOR = "file"
 _MAX_FILES = 500
+_MOST_TROUBLED = 100
+"""Named in `status`; the list of rules has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,22 @@ class RuleFile:
             "rules": self.rules,
             "errors": [error.describe() for error in self.errors],
         }
+
+
+def status(control: Control, now_ns: int) -> dict[str, Any]:
+    """How the rules are doing, as JSON members: how many in each state, what fails or is late, errors in files."""
+    rows = control.rows("SELECT name, status, note FROM rule WHERE enabled ORDER BY name")
+    ((due,),) = control.rows("SELECT min(due) FROM rule WHERE enabled")
+    return {
+        "states": dict(sorted(Counter(state for _, state, _ in rows).items())),
+        "troubled": [
+            {"rule": name, "state": state, "note": note} for name, state, note in rows if state in ("error", "stale")
+        ][:_MOST_TROUBLED],
+        "overdue_seconds": round(max(0, now_ns - due) / 1e9, 3) if due is not None else 0.0,
+        "file_errors": [
+            {"path": file.path, **error.describe()} for file in files(control) for error in file.errors
+        ][:_MOST_TROUBLED],
+    }  # fmt: skip
 
 
 def directory(chosen: Settings) -> Path:

@@ -138,8 +138,8 @@ def _window(row: Sequence[Any]) -> Window:
 
 def _check(silence: Silence, now: int) -> None:
     if silence.ends <= max(now, silence.starts):
-        raise PermanentError("ends: the silence would be over already; name a later moment")
+        raise PermanentError("ends_at: the silence would be over already; name a later moment")
     if silence.ends - now > _LONGEST_NS:
-        raise PermanentError("ends: a silence lasts a year at most; switch the rule off instead")
+        raise PermanentError("ends_at: a silence lasts a year at most; switch the rule off instead")
     if not silence.reason or len(silence.reason) > _LONGEST_REASON:
         raise PermanentError(f"reason: say why, in up to {_LONGEST_REASON} characters")

@@ -15,6 +15,7 @@ from orjson import loads
 
 from monitoring.consumers.alerts import Evaluating
 from monitoring.pipeline import settings
+from monitoring.pipeline.alerts.defaults import defaults
 from monitoring.pipeline.alerts.observation import Finding, Observation
 from monitoring.pipeline.alerts.reading import rule_of
 from monitoring.pipeline.alerts.silence import matcher_of
@@ -23,7 +24,8 @@ from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.evaluations import Evaluated, commit
 from monitoring.pipeline.store.observing import Observing
-from monitoring.pipeline.store.rules import Rules
+from monitoring.pipeline.store.outbox import Notice, put
+from monitoring.pipeline.store.rules import CLAIM_NS, Rules
 from monitoring.pipeline.store.silences import Silences
 from monitoring.pipeline.store.sqlite import open_store
 from tests.frames import event
@@ -267,3 +269,58 @@ def test_a_job_that_is_killed_leaves_all_or_nothing_and_the_next_one_goes_on(des
     desk.turn(61)
     assert desk.states() == [("active", {})]
     assert [event for event, _, _ in desk.outbox()] == ["firing"]
+
+
+def test_several_workers_share_what_is_due_and_each_rule_is_evaluated_once(desk):
+    for number in range(20):
+        desk.rules.create(rule_of({"name": f"r{number}", "kind": "logs", "query": "x", "threshold": 1}), "test")
+    desk.now += SECOND
+    claims = [desk.rules.claim(7) for _ in range(4)]
+    names = [stored.rule.name for claim in claims for stored in claim]
+    assert [len(claim) for claim in claims] == [7, 7, 6, 0] and len(set(names)) == 20
+    desk.now += CLAIM_NS  # their workers have died
+    assert sum(desk.turn(0) for _ in range(2)) == 20
+
+
+def test_a_rule_that_cannot_be_told_by_its_own_channel_is_told_by_the_others(desk):
+    desk.rules.add_defaults([rule for rule in defaults() if rule.kind == "delivery"])
+    with desk.control.transaction() as connection:
+        put(connection, [Notice("k", "default", "firing", "g", b"{}", desk.now)], desk.now)
+        connection.execute("UPDATE outbox SET state = 'failed', ended = ?", (desk.now,))
+    desk.turn()
+    assert desk.states() == [("active", {"channel": "default"})]
+    told = desk.control.rows("SELECT event FROM outbox WHERE key <> 'k'")
+    assert told == []  # there is no other channel here
+    assert "no channels" in desk.alerts.history(desk.alerts.all()[0].id)[-1]["note"]
+    desk.turn(3601)
+    assert desk.states("active") == []
+
+
+def test_two_rules_that_fire_together_and_one_explains_the_other(desk):
+    desk.rule(name="down", query="level:error", threshold=1, group_by=["host"])
+    desk.rules.create(rule_of({"name": "slow", "kind": "logs", "query": "level:error", "threshold": 1,
+                               "group_by": ["host"], "channels": ["ops"],
+                               "inhibited_by": [{"rule": "down", "equal": ["host"]}]}), "test")  # fmt: skip
+    desk.add(3, level=17)
+    desk.turn()
+    assert len(desk.states("active")) == 2
+    assert [(event, channel) for event, channel, _ in desk.outbox()] == [("firing", "ops")]
+    assert [alert.held.startswith("inhibited by down") for alert in desk.alerts.all(rule="slow")] == [True]
+
+
+def test_a_series_without_data_is_an_alert_where_the_rule_says_so(desk):
+    values = {"vector": [({"host": "a", "__name__": "up"}, 1.0)]}
+    desk.sources.__dict__["metrics"] = type("Engine", (), {"vector": lambda self, *_: values["vector"],
+                                                           "close": lambda self: None})()  # fmt: skip
+    desk.rules.create(
+        rule_of({"name": "r", "kind": "metric", "expr": "up", "threshold": 5, "no_data": "alert"}), "test"
+    )
+    desk.turn()
+    assert desk.states() == []
+    values["vector"] = []
+    desk.turn()
+    assert desk.states() == [("active", {"host": "a"})]
+    assert "no data" in desk.alerts.all()[0].texts["summary"]
+    values["vector"] = [({"host": "a"}, 1.0)]
+    desk.turn()
+    assert desk.states() == [("resolved", {"host": "a"})]
