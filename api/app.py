@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from monitoring.api import (
     analytics,
+    dashboard,
     export,
     frames,
     health,
@@ -16,7 +17,6 @@ from monitoring.api import (
     logs,
     maintenance,
     searches,
-    start,
     tail,
 )
 from monitoring.api.routes import Route, answer_error, mount
@@ -28,8 +28,10 @@ __all__ = ["ROUTES", "blueprint", "create_app"]
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters
-    Route("GET", "/", None, start.page),
-    Route("GET", "/start.css", None, start.style),
+    Route("GET", "/", None, dashboard.index, page=True),
+    Route("GET", "/<name>", None, dashboard.named, page=True),
+    Route("GET", "/alerts/<alert_id>", None, dashboard.alert, page=True),
+    Route("GET", "/assets/<name>", None, dashboard.asset),
     Route("GET", "/healthz", None, health.live),
     Route("GET", "/readyz", None, health.ready),
     Route("GET", "/api/v1/status", "viewer", health.status),

@@ -61,13 +61,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one address. `role` is the least one needed, None: open to all."""
+    """One method of one address. `role` is the least one needed, None: open to all.
+
+    `page`: a document for people, whose query parameters are read by its script and not by the endpoint.
+    """
 
     method: str
     path: str
     role: str | None
     endpoint: Callable[..., Answer]
     params: tuple[str, ...] = ()
+    page: bool = False
 
     @property
     def name(self) -> str:
@@ -93,7 +97,7 @@ def _view(route: Route, runtime: Runtime) -> Callable[..., Response]:
             caller = None
             if route.role is not None:
                 caller = authorize(runtime.verifier, request.headers.get("Authorization"), route.role)
-            call = Call(runtime, caller, _params(route), request_id())
+            call = Call(runtime, caller, {} if route.page else _params(route), request_id())
             return secure(json_response(route.endpoint(call, **arguments)))
         except Exception as error:  # the edge: every error becomes a document or a logged 500
             return answer_error(error)
