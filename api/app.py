@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from werkzeug.exceptions import HTTPException
 
 from monitoring.api import (
     analytics,
+    audit,
     dashboard,
     export,
     frames,
@@ -16,26 +17,37 @@ from monitoring.api import (
     letters,
     logs,
     maintenance,
+    scrape,
     searches,
+    session,
     tail,
 )
-from monitoring.api.routes import Route, answer_error, mount
+from monitoring.api.auth import Authorize
+from monitoring.api.routes import DATA, Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
+AUDIT = ("query", "actor", "action", "object", "start", "end")
+
 ROUTES: tuple[Route, ...] = (
-    # method, path, least role, endpoint, query parameters
+    # method, path, least role, endpoint, query parameters, what the audit log calls a change
     Route("GET", "/", None, dashboard.index, page=True),
     Route("GET", "/<name>", None, dashboard.named, page=True),
     Route("GET", "/alerts/<alert_id>", None, dashboard.alert, page=True),
     Route("GET", "/assets/<name>", None, dashboard.asset),
+    Route("GET", "/login", None, session.login, ("token",), audit="session.begin"),
+    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin"),
+    Route("GET", "/api/v1/session", "viewer", session.show),
+    Route("DELETE", "/api/v1/session", "viewer", session.end, audit="session.end"),
     Route("GET", "/healthz", None, health.live),
     Route("GET", "/readyz", None, health.ready),
+    Route("GET", "/metrics", "viewer", scrape.metrics),
     Route("GET", "/api/v1/status", "viewer", health.status),
-    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs),
+    Route("GET", "/api/v1/overview", "viewer", health.overview),
+    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
     Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
     Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
@@ -52,25 +64,33 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
     Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
     Route("GET", "/api/v1/searches", "viewer", searches.listing),
-    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save),
-    Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove),
+    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save"),
+    Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove, audit="search.remove"),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
-    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane")),
-    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane")),
+    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane"), audit=DATA),
+    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane"), audit=DATA),
     Route("GET", "/api/v1/keys", "admin", keys.listing),
-    Route("POST", "/api/v1/keys", "admin", keys.create),
-    Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke),
+    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create"),
+    Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke, audit="key.revoke"),
     Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
-    Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay),
-    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention),
+    Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay, audit="dead-letter.replay"),
+    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
+    Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),
+    Route("GET", "/api/v1/audit/export", "admin", audit.export, AUDIT),
 )
 
 
-def blueprint(settings: Settings | None = None) -> Blueprint:
-    """All routes, to be mounted in a Flask application under any prefix; settings: the environment's."""
+def blueprint(settings: Settings | None = None, *, authorize: Authorize | None = None) -> Blueprint:
+    """All routes, to be mounted in a Flask application under any prefix; settings: the environment's.
+
+    `authorize` says whom the application itself knows a request to be of: the user's name and role, None for nobody.
+    Keys and sessions go on being understood.
+    """
     found = Blueprint("monitoring", __name__)
     runtime = Runtime(settings_table.load() if settings is None else settings)
+    if authorize is not None:
+        runtime.authorize = lambda: authorize(request)
     mount(found, ROUTES, runtime)
     found.record_once(lambda state: state.app.extensions.__setitem__("monitoring", runtime))
     return found

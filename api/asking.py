@@ -78,7 +78,9 @@ def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | Non
     with runtime.gate.entered():
         answer, partial = ask()
     answer["complete_through"] = complete
-    answer["took_ms"] = round((time.perf_counter() - began) * 1000, 3)
+    took = time.perf_counter() - began
+    runtime.tally.observe("query", took)
+    answer["took_ms"] = round(took * 1000, 3)
     if partial is not None:
         answer["partial"] = {"reason": partial}
     return answer

@@ -45,15 +45,19 @@ def create(call: Call) -> Answer:
         key, text = call.runtime.keys.create(name, role, expires=expires, quota=quota)
     except PermanentError as error:
         raise Problem(400, str(error), field=str(error).partition(":")[0]) from error
+    call.changed(key.prefix, after=key.describe(now))
     return {"key": text, **key.describe(now)}, 201
 
 
 def revoke(call: Call, identity: str) -> Answer:
     """Revoke a key by id or prefix; effective everywhere within 5 s."""
+    now = call.runtime.now_ns()
+    known = call.runtime.keys.get(identity)
     key = call.runtime.keys.revoke(identity)
-    if key is None:
+    if key is None or known is None:
         raise Problem(404, "there is no such key", field="id", fix="GET /api/v1/keys lists them")
-    return key.describe(call.runtime.now_ns())
+    call.changed(key.prefix, before=known.describe(now), after=key.describe(now))
+    return key.describe(now)
 
 
 def json_object(members: tuple[str, ...], *, required: bool = True) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def retention(call: Call) -> Answer:
         raise Problem(400, "not true or false", field="dry_run", fix="true, or leave it out")
     going = policy.due(call.runtime.catalog, call.runtime.settings, now_ns=call.runtime.now_ns())
     found = [item.describe() for item in going]
-    if not dry_run:
+    if dry_run:
+        call.unchanged()
+    else:
         jobs.enqueue(call.runtime.bus, jobs.MAINTENANCE)
     return {"segments": found, "dry_run": dry_run, "enqueued": not dry_run}, 200 if dry_run else 202

@@ -10,7 +10,7 @@ import difflib
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -18,13 +18,27 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from monitoring.api.auth import authorize
+from monitoring.api.auth import SAFE_METHODS, Caller, Credentials, authenticate, permit, present
 from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.runtime import Runtime
+from monitoring.api.trail import Trail, note, note_failure
+from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.store.keys import Key
 
-__all__ = ["Answer", "Call", "Route", "answer_error", "json_response", "mount", "secure", "whole_number"]
+__all__ = [
+    "DATA",
+    "Answer",
+    "Call",
+    "Route",
+    "answer_error",
+    "json_response",
+    "mount",
+    "refused",
+    "secure",
+    "whole_number",
+]
 
+_PREFIX = re.compile(r"[0-9a-f]{1,32}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # a prompt must not follow what curl prints
 
@@ -42,21 +56,56 @@ Answer = Response | dict[str, Any] | tuple[dict[str, Any], int]
 """What an endpoint returns: JSON members, those with a status, or a whole response."""
 
 
+DATA = "data"
+"""`Route.audit` of what writes events, metrics or frames: those are the data, not a change of the instance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as its endpoint sees it. `params` holds the known query parameters that were given."""
+    """One request as its endpoint sees it. `params` holds the known query parameters that were given.
+
+    `base` is the path of the start page, `/` or the prefix of a blueprint; `address` is the client's.
+    """
 
     runtime: Runtime
-    caller: Key | None
+    caller: Caller | None
     params: dict[str, str]
     request_id: str
+    credentials: Credentials
+    base: str = "/"
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def key(self) -> Key:
         """The key that asks; only for routes with a role."""
         if self.caller is None:
             raise AssertionError("a route without a role has no key")
-        return self.caller
+        return self.caller.key
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from."""
+        return self.credentials.address
+
+    def changed(self, what: str = "", *, before: Any = None, after: Any = None) -> None:
+        """What the audit log says of this change where address and answer do not say it; never a secret."""
+        self.trail.object = what or self.trail.object
+        self.trail.before = before if before is not None else self.trail.before
+        self.trail.after = after if after is not None else self.trail.after
+
+    def unchanged(self) -> None:
+        """This request changes nothing, though others of its address do."""
+        self.trail.nothing = True
+
+    def still_allowed(self, needed: str) -> bool:
+        """Whether who asked still may: a key may be revoked while its answer is streamed."""
+        if self.caller is None or self.caller.via not in ("key", "session"):
+            return True
+        try:
+            permit(_caller(self.runtime, self.credentials), self.credentials, needed)
+        except Problem:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +113,10 @@ class Route:
     """One method of one address. `role` is the least one needed, None: open to all.
 
     `page`: a document for people, whose query parameters are read by its script and not by the endpoint.
+
+    `audit` is the action that the audit log calls a change by, like `key.create`, or `DATA`; every route that changes
+    something has one. `before` is the endpoint that tells the state before the change; without it, that of the GET
+    of the same address, if there is one.
     """
 
     method: str
@@ -72,37 +125,137 @@ class Route:
     endpoint: Callable[..., Answer]
     params: tuple[str, ...] = ()
     page: bool = False
+    audit: str = ""
+    before: Callable[..., Answer] | None = None
 
     @property
     def name(self) -> str:
         """Unique name for Flask."""
         return f"{self.method.lower()}_{self.endpoint.__module__.rpartition('.')[2]}_{self.endpoint.__name__}"
 
+    @property
+    def action(self) -> str:
+        """What the audit log calls it: "" for what is not written down."""
+        if self.audit or self.method in SAFE_METHODS or self.role == "ingest":
+            return "" if self.audit == DATA else self.audit
+        return f"{self.method} {self.path}"
+
 
 def mount(blueprint: Blueprint, routes: tuple[Route, ...], runtime: Runtime) -> None:
     """Add the routes to a blueprint."""
+    readers = {route.path: route.endpoint for route in routes if route.method == "GET"}
     for route in routes:
         blueprint.add_url_rule(
             route.path,
             route.name,
-            _view(route, runtime),
+            _view(route, runtime, route.before or readers.get(route.path)),
             methods=[route.method],
             provide_automatic_options=False,
         )
 
 
-def _view(route: Route, runtime: Runtime) -> Callable[..., Response]:
+def _view(route: Route, runtime: Runtime, reader: Callable[..., Answer] | None) -> Callable[..., Response]:
     def view(**arguments: Any) -> Response:
+        response = answer(arguments)
+        if route.role is not None:  # probes and pages must not depend on the bus
+            runtime.tally.add(f"requests|{route.method}|{route.path}|{response.status_code}")
+        return response
+
+    def answer(arguments: dict[str, Any]) -> Response:
         try:
-            caller = None
-            if route.role is not None:
-                caller = authorize(runtime.verifier, request.headers.get("Authorization"), route.role)
-            call = Call(runtime, caller, {} if route.page else _params(route), request_id())
-            return secure(json_response(route.endpoint(call, **arguments)))
+            credentials = present(request, runtime.proxies)
+            caller = _admitted(route, runtime, credentials)
+            call = Call(runtime, caller, {} if route.page else _params(route), request_id(), credentials, _base(route))
+            if not route.action:
+                return secure(json_response(route.endpoint(call, **arguments)))
+            return secure(_audited(route, call, reader, arguments))
         except Exception as error:  # the edge: every error becomes a document or a logged 500
             return answer_error(error)
 
     return view
+
+
+def _base(route: Route) -> str:
+    rule = request.url_rule.rule if request.url_rule is not None else route.path
+    return f"{request.root_path.rstrip('/')}{rule.removesuffix(route.path)}/"
+
+
+def _admitted(route: Route, runtime: Runtime, credentials: Credentials) -> Caller | None:
+    """Who asks, if they may and not too often; None for a route that is open to all. Raises Problem."""
+    if route.role is None:
+        return None
+    runtime.limits.count("address", credentials.address)
+    what = f"{request.method} {request.path}"
+    caller = None
+    try:
+        caller = _caller(runtime, credentials)
+        permit(caller, credentials, route.role)
+    except Problem as problem:
+        if problem.status == 403:
+            refused(runtime, "auth.denied", caller.label if caller else credentials.user, credentials, what)
+        elif credentials.any:
+            refused(runtime, "auth.failed", _claimed(credentials), credentials, what)
+            runtime.limits.count("failed", credentials.address)
+        raise
+    runtime.limits.count("key", caller.key.id)
+    return caller
+
+
+def refused(runtime: Runtime, action: str, actor: str, credentials: Credentials, what: str) -> None:
+    """Write down that somebody was refused."""
+    note_failure(
+        runtime, action, actor=actor, address=credentials.address, what=what, request_id=request_id()
+    )  # fmt: skip
+
+
+def _caller(runtime: Runtime, credentials: Credentials) -> Caller:
+    return authenticate(
+        credentials,
+        keys=runtime.verifier,
+        sessions=runtime.session_verifier,
+        proxies=runtime.proxies,
+        hook=runtime.authorize,
+    )
+
+
+def _claimed(credentials: Credentials) -> str:
+    """Whom a failed attempt claims to be, as far as that is no secret: the prefix of a key."""
+    parts = credentials.bearer.split("_")
+    if len(parts) == 3 and _PREFIX.fullmatch(parts[1]):
+        return f"key:?/{parts[1]}"
+    return "key:?" if credentials.authorization else "session:?"
+
+
+def _audited(route: Route, call: Call, reader: Callable[..., Answer] | None, arguments: dict[str, Any]) -> Response:
+    """The answer to a change, which the audit log knows of before anybody else does."""
+    trail = call.trail
+    trail.actor = call.caller.label if call.caller else "nobody"
+    trail.object = "/".join(map(str, arguments.values()))
+    # without arguments the GET is of a collection, and lists all there are
+    if reader is not None and arguments and route.method not in SAFE_METHODS:
+        trail.before = _state(reader, call, arguments)
+    answer = route.endpoint(call, **arguments)
+    response = json_response(answer)
+    if response.status_code < 400 and not trail.nothing:
+        if trail.after is None and route.method != "DELETE":
+            trail.after = _members(answer)
+        note(call.runtime, route.action, trail, address=call.address, request_id=call.request_id)
+    return response
+
+
+def _state(reader: Callable[..., Answer], call: Call, arguments: dict[str, Any]) -> Any:
+    """What is there before a change; None where there is nothing yet, or too much to say."""
+    try:
+        answer = reader(replace(call, params={}, trail=Trail()), **arguments)
+    except (Problem, MonitoringError):
+        return None
+    return _members(answer)
+
+
+def _members(answer: Answer) -> Any:
+    if isinstance(answer, tuple):
+        answer = answer[0]
+    return None if isinstance(answer, Response) else answer
 
 
 def request_id() -> str:

@@ -5,6 +5,7 @@ gunicorn may load the application before it forks; no connection, lock or thread
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import threading
@@ -16,21 +17,31 @@ from typing import TypeVar
 import redis
 
 from monitoring.api.auth import Verifier
+from monitoring.api.failures import Failures
+from monitoring.api.glance import Glance
+from monitoring.api.proxy import Proxies
 from monitoring.api.quota import Quotas
+from monitoring.api.ratelimit import RateLimits
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
+from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
+from monitoring.pipeline.redact import Redactor, redactor_from
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
-from monitoring.pipeline.store.keys import Keys
+from monitoring.pipeline.store.keys import Key, Keys
+from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.searches import Searches
+from monitoring.pipeline.store.sessions import Session, Sessions
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -52,6 +63,11 @@ class Runtime:
         self.now_ns = now_ns
         self.stopping: Callable[[], bool] = lambda: False
         """Whether this process is about to end: what is streamed ends then."""
+        self.authorize: Callable[[], tuple[str, str] | None] = lambda: None
+        """Whom the application around us knows the current request to be of: name and role."""
+        self.alerts: Alerts = lambda: None
+        """How many alerts there are, for the overview."""
+        self.proxies = Proxies(settings)
         self._inherited: list[object] = []
         self._forget()
         _after_fork(self)
@@ -83,7 +99,51 @@ class Runtime:
     @property
     def verifier(self) -> Verifier:
         """The API keys, behind their cache."""
-        return self._once("verifier", lambda: Verifier(self.keys, now_ns=self.now_ns))
+        return self._once("verifier", lambda: Verifier(self.keys.verify, now_ns=self.now_ns))
+
+    @property
+    def sessions(self) -> Sessions:
+        """The browser sessions."""
+        lifetime = self.settings.number("session_lifetime")
+        return self._once("sessions", lambda: Sessions(self.control, lifetime_seconds=lifetime, now_ns=self.now_ns))
+
+    @property
+    def session_verifier(self) -> Verifier:
+        """The browser sessions, as keys, behind their cache."""
+        return self._once("session_verifier", lambda: Verifier(self._session_key, now_ns=self.now_ns))
+
+    def _session_key(self, text: str) -> Key | None:
+        session = self.sessions.find(text)
+        return None if session is None else self.key_of(session)
+
+    def key_of(self, session: Session) -> Key | None:
+        """What a session may do, as a key that expires with it: that of its own key, or of its link."""
+        if session.key:
+            key = self.keys.get(session.key)
+            ends = None if key is None else min(key.expires or session.expires, session.expires)
+            return None if key is None else dataclasses.replace(key, expires=ends)
+        return Key(f"session:{session.id}", session.id, session.name, session.role, session.created,
+                   session.expires, None, None, None)  # fmt: skip
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log."""
+        return self._once("audit", lambda: Audit(self.control, now_ns=self.now_ns))
+
+    @property
+    def failures(self) -> Failures:
+        """Which failed attempts are written down."""
+        return self._once("failures", Failures)
+
+    @property
+    def limits(self) -> RateLimits:
+        """How often somebody may ask."""
+        return self._once("limits", lambda: RateLimits(self.settings, lambda: self.bus))
+
+    @property
+    def redactor(self) -> Redactor:
+        """Hides secrets in what is written down."""
+        return self._once("redactor", lambda: redactor_from(self.settings))
 
     @property
     def quotas(self) -> Quotas:
@@ -166,6 +226,24 @@ class Runtime:
         if found is None:
             found = self._local.store = open_store(self.settings, reader=self.reader)
         return found
+
+    @property
+    def metrics(self) -> SqliteMetricStore:
+        """This thread's metric store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteMetricStore | None = getattr(self._local, "metrics", None)
+        if found is None:
+            found = self._local.metrics = open_metrics(self.settings)
+        return found
+
+    @property
+    def tally(self) -> Tally:
+        """What all processes of the server count together."""
+        return self._once("tally", lambda: Tally(lambda: self.bus))
+
+    @property
+    def glance(self) -> Glance:
+        """The overview, put together once a second however many look at it."""
+        return self._once("glance", Glance)
 
     @property
     def catalog(self) -> Catalog:

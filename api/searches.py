@@ -21,6 +21,8 @@ def save(call: Call, name: str) -> Answer:
     if not isinstance(query, str):
         raise Problem(400, "a query is needed", field="query", fix='{"query": "level:error"}')
     try:
+        known = call.runtime.searches.get(name)
+        call.changed(before=known.describe() if known else None)
         return call.runtime.searches.save(name, query).describe()
     except QuerySyntaxError:
         raise
@@ -33,4 +35,5 @@ def remove(call: Call, name: str) -> Answer:
     found = call.runtime.searches.remove(name)
     if found is None:
         raise Problem(404, "there is no such search", field="name", fix="GET /api/v1/searches lists them")
+    call.changed(before=found.describe())
     return found.describe()

@@ -42,11 +42,13 @@ COMMANDS: dict[str, Lazy] = {
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
     "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
+    "login": Lazy("monitoring.cli.login", "login", _USE, "Print a link that logs a browser in, once."),
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),
     "config": Lazy("monitoring.cli.operate", "config", _CARE, "Settings in force and where each comes from."),
     "keys": Lazy("monitoring.cli.admin", "keys", _CARE, "API keys: create, list, revoke."),
+    "audit": Lazy("monitoring.cli.audit", "audit", _CARE, "Who changed what, when and from where."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
 }

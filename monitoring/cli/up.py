@@ -21,9 +21,11 @@ from contextlib import suppress
 
 import click
 
+from monitoring.api.proxy import Proxies
 from monitoring.cli.address import address, answers, listen
 from monitoring.cli.instance import make_data, own
 from monitoring.cli.log import configure
+from monitoring.cli.login import login_link
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
@@ -69,6 +71,7 @@ def up() -> None:
     REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
     """
     chosen = settings_table.load()
+    Proxies(chosen)
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
     with own(chosen) as note, listen(chosen) as listener:
@@ -182,7 +185,8 @@ class _Product:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._supervisor.stopping:
             if answers(self._listener, "/readyz", timeout_seconds=2.0) == 200:
-                _tell(_welcome(self._settings, self._address, embedded=self._embedded is not None))
+                link = login_link(self._settings, self._address)
+                _tell(_welcome(self._settings, self._address, link, embedded=self._embedded is not None))
                 return
             if time.monotonic() > deadline:
                 _say(f"the API on {self._address} is not ready yet; {self._address}/readyz tells why")
@@ -223,7 +227,7 @@ class _Product:
         return forced
 
 
-def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
+def _welcome(chosen: Settings, address: str, link: str, *, embedded: bool) -> str:
     """What is printed when everything runs."""
     data = shlex.quote(str(chosen.data))
     url_file = shlex.quote(str(chosen.data / URL_FILE))
@@ -232,6 +236,7 @@ def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
     return "\n".join(
         (
             f"monitoring is up: {address}/",
+            f"  log in          {link}",
             f"  data            {chosen.data}",
             f"  for services    {bus}",
             f"  a first line    {here}echo 'hello world' | monitoring ingest - && monitoring logs hello",
@@ -297,6 +302,7 @@ def ticker() -> None:
 def _part(name: str) -> Settings:
     """What each part needs when it runs alone."""
     chosen = settings_table.load()
+    Proxies(chosen)
     configure(chosen, name)
     failpoint.arm(chosen.path("failpoint_dir"))
     make_data(chosen)

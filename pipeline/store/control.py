@@ -1,7 +1,8 @@
 """`control.db`: one small SQLite file for what the product must remember besides events.
 
 `Control` is the open file. What it holds has a module for each noun beside this one: keys.py the API keys,
-promises.py the idempotency records, searches.py the saved searches.
+promises.py the idempotency records, searches.py the saved searches, sessions.py the browser sessions, audit.py
+the audit log.
 Commits are fsynced (`synchronous=FULL`): a revoked key must stay revoked, and what was promised under an
 Idempotency-Key must be kept over a power cut.
 """
@@ -39,6 +40,21 @@ _MIGRATIONS = (
     CREATE TABLE replay(letter TEXT PRIMARY KEY, created INTEGER NOT NULL, events INTEGER) WITHOUT ROWID;
     """,
     "CREATE TABLE saved_search(name TEXT PRIMARY KEY, query TEXT NOT NULL, saved INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE login_link(
+        hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE session(
+        id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, key TEXT NOT NULL,
+        created INTEGER NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE audit(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+        object TEXT NOT NULL, address TEXT NOT NULL, request_id TEXT NOT NULL, before TEXT, after TEXT);
+    CREATE INDEX audit_at ON audit(at);
+    CREATE TRIGGER audit_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""
 

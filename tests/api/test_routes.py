@@ -12,8 +12,9 @@ from flask import Blueprint, Flask
 
 import monitoring.api
 from monitoring.api.app import ROUTES, create_app
+from monitoring.api.auth import SAFE_METHODS
 from monitoring.api.dashboard import STATIC
-from monitoring.api.routes import Route, mount
+from monitoring.api.routes import DATA, Route, mount
 from monitoring.pipeline import settings
 from monitoring.pipeline.store.keys import ROLES
 from tests.instance import Instance
@@ -26,9 +27,15 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/<name>"): (None, "/logs", {}),
     ("GET", "/alerts/<alert_id>"): (None, "/alerts/1", {}),
     ("GET", "/assets/<name>"): (None, f"/assets/{next((STATIC / 'assets').glob('*.js')).name}", {}),
+    ("GET", "/login"): (None, "/login", {}),
+    ("POST", "/api/v1/session"): (None, "/api/v1/session", {"json": {"key": "mon_0_0"}}),
+    ("GET", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
+    ("DELETE", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
     ("GET", "/healthz"): (None, "/healthz", {}),
     ("GET", "/readyz"): (None, "/readyz", {}),
+    ("GET", "/metrics"): ("viewer", "/metrics", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
+    ("GET", "/api/v1/overview"): ("viewer", "/api/v1/overview", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
@@ -52,7 +59,10 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/dead-letters/<letter_id>"): ("admin", "/api/v1/dead-letters/0-1-1", {}),
     ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("admin", "/api/v1/dead-letters/0-1-1/replay", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+    ("GET", "/api/v1/audit"): ("admin", "/api/v1/audit?query=x", {}),
+    ("GET", "/api/v1/audit/export"): ("admin", "/api/v1/audit/export?query=x", {}),
 }
+LOGIN = ("POST", "/api/v1/session")
 
 
 def test_the_matrix_knows_every_route_and_every_route_is_served() -> None:
@@ -71,13 +81,19 @@ def test_each_role_may_use_exactly_the_routes_that_are_its_own(instance: Instanc
             status = answer.status_code
             answer.close()
             if needed is None:
-                assert status < 400, (method, path, role)
+                assert status < 400 or (method, path) == LOGIN, (method, path, role)
             elif role is None:
                 assert status == 401, (method, path, role)
             elif ROLES.index(role) < ROLES.index(needed):
                 assert status == 403, (method, path, role)
             else:
                 assert status < 400 or status == 404, (method, path, role, status)
+
+
+def test_every_route_that_may_change_something_says_what_the_audit_log_calls_it() -> None:
+    silent = [(route.method, route.path) for route in ROUTES if route.method not in SAFE_METHODS and not route.audit]
+    assert silent == []
+    assert all(route.role == "ingest" for route in ROUTES if route.audit == DATA)
 
 
 def test_an_ingest_key_reads_nothing_that_was_stored() -> None:

@@ -59,8 +59,6 @@ export async function send(method: string, path: string, options: { params?: Par
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
-  const bearer = sessionStorage.getItem("monitoring.bearer"); // until the server has sessions
-  if (bearer) headers.Authorization = `Bearer ${bearer}`;
   let response: Response;
   try {
     response = await fetch(address(path, options.params), {
@@ -76,7 +74,7 @@ export async function send(method: string, path: string, options: { params?: Par
   }
   learnClock(response);
   if (response.ok) return response;
-  if (response.status === 401) for (const listener of lost) listener();
+  if (response.status === 401 && path !== "/api/v1/session") for (const listener of lost) listener();
   throw await problem(response);
 }
 

@@ -1,1 +1,0 @@
-import{B as e,r as t}from"./index-Cv8KMTNL.js";var n=e();function r(){return(0,n.jsx)(t,{title:`Explore`})}export{r as default};
