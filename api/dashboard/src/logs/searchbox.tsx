@@ -1,10 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { ApiError, get } from "../lib/client";
 import { KNOWN_FIELDS, valueText, writingAt, type Writing } from "../lib/query";
 import type { Range } from "../lib/time";
 import type { Facets } from "../lib/types";
-import { Icon } from "../ui/icons";
+import { CompletingInput, type Offer } from "../ui/completing";
 
 interface Props {
   query: string;
@@ -18,126 +18,23 @@ const MOST = 12;
 
 /** The search box: completes fields and values, and shows where a query is wrong. */
 export function SearchBox({ query, range, attributes, error, onSearch }: Props): ReactNode {
-  const [text, setText] = useState(query);
-  const [cursor, setCursor] = useState(query.length);
-  const [open, setOpen] = useState(false);
-  const [chosen, setChosen] = useState(-1);
-  const input = useRef<HTMLInputElement>(null);
-  const id = useId();
-  useEffect(() => setText(query), [query]);
-  const writing = writingAt(text, cursor);
-  const offers = useOffers(writing, range, attributes, open);
-  const wrong = error instanceof ApiError && error.field === "query" && text === query ? error : null;
-
-  const take = (offer: string) => {
-    const next = text.slice(0, writing.begin) + offer + text.slice(cursor).replace(/^[^\s)]*/, "");
-    const end = writing.begin + offer.length;
-    setText(next);
-    setCursor(end);
-    setChosen(-1);
-    requestAnimationFrame(() => {
-      input.current?.focus();
-      input.current?.setSelectionRange(end, end);
-    });
-  };
-  const search = () => {
-    setOpen(false);
-    setChosen(-1);
-    onSearch(text.trim());
-  };
-  const key = (event: KeyboardEvent) => {
-    const visible = open && offers.length > 0;
-    if (event.key === "ArrowDown" && visible) setChosen((chosen + 1) % offers.length);
-    else if (event.key === "ArrowUp" && visible) setChosen((chosen - 1 + offers.length) % offers.length);
-    else if ((event.key === "Enter" || event.key === "Tab") && visible && chosen >= 0) take(offers[chosen]!.text);
-    else if (event.key === "Enter") return search();
-    else if (event.key === "Escape") {
-      if (!visible) input.current?.blur();
-      return setOpen(false);
-    } else return;
-    event.preventDefault();
-  };
+  const wrong = error instanceof ApiError && error.field === "query" ? error : null;
   return (
-    <div className="relative min-w-0 flex-1">
-      <div className={`flex h-9 items-center gap-2 rounded-md border bg-panel px-2.5 focus-within:border-accent ${wrong ? "border-bad" : "border-line"}`}>
-        <span className="text-soft">
-          <Icon name="search" />
-        </span>
-        <input
-          ref={input}
-          id="search"
-          role="combobox"
-          aria-label="Search logs"
-          aria-expanded={open && offers.length > 0}
-          aria-controls={`${id}-offers`}
-          aria-activedescendant={chosen >= 0 ? `${id}-${chosen}` : undefined}
-          aria-autocomplete="list"
-          aria-invalid={wrong ? true : undefined}
-          aria-describedby={wrong ? `${id}-wrong` : undefined}
-          placeholder="Search: words, level:error, service:api, duration_ms:>500 …"
-          className="h-full min-w-0 flex-1 bg-transparent font-mono text-xs outline-none placeholder:font-sans"
-          autoComplete="off"
-          autoCapitalize="none"
-          spellCheck={false}
-          enterKeyHint="search"
-          value={text}
-          onChange={(event) => {
-            setText(event.target.value);
-            setCursor(event.target.selectionStart ?? event.target.value.length);
-            setOpen(true);
-            setChosen(-1);
-          }}
-          onSelect={(event) => setCursor(event.currentTarget.selectionStart ?? 0)}
-          onKeyDown={key}
-          onBlur={() => setOpen(false)}
-        />
-        {text && (
-          <button type="button" aria-label="Clear the search" className="text-soft hover:text-ink" onClick={() => (setText(""), onSearch(""))}>
-            <Icon name="close" size={14} />
-          </button>
-        )}
-        <kbd className="rounded border border-line px-1 font-mono text-2xs text-soft max-sm:hidden">/</kbd>
-      </div>
-      {open && offers.length > 0 && (
-        <ul id={`${id}-offers`} role="listbox" aria-label="Completions" className="absolute z-30 mt-1 max-h-80 w-full max-w-md overflow-auto rounded-lg border border-line bg-panel p-1 shadow-xl">
-          {offers.map((offer, at) => (
-            <li
-              key={offer.text}
-              id={`${id}-${at}`}
-              role="option"
-              aria-selected={at === chosen}
-              onPointerDown={(event) => (event.preventDefault(), take(offer.text))}
-              className={`flex cursor-pointer justify-between gap-3 rounded px-2 py-1 font-mono text-xs ${at === chosen ? "bg-accent-soft text-accent" : "hover:bg-raised"}`}
-            >
-              <span className="truncate">{offer.text}</span>
-              <span className="shrink-0 font-sans text-2xs text-soft">{offer.note}</span>
-            </li>
-          ))}
-        </ul>
-      )}
-      {wrong && (
-        <div id={`${id}-wrong`} role="alert" className="mt-1 rounded-md bg-bad-soft px-2.5 py-1.5 text-xs">
-          {wrong.column > 0 && (
-            <pre className="mb-0.5 overflow-x-auto font-mono text-xs leading-4" aria-hidden="true">
-              {query}
-              {"\n"}
-              {" ".repeat(Math.max(0, wrong.column - 1))}
-              <span className="font-bold text-bad">^</span>
-            </pre>
-          )}
-          <p>
-            <span className="font-semibold text-bad">{wrong.message}</span>
-            {wrong.fix && <span className="text-soft"> — {wrong.fix}</span>}
-          </p>
-        </div>
-      )}
-    </div>
+    <CompletingInput
+      id="search"
+      label="Search logs"
+      icon="search"
+      shortcut="/"
+      placeholder="Search: words, level:error, service:api, duration_ms:>500 …"
+      value={query}
+      wrong={wrong && { message: wrong.message, fix: wrong.fix, column: wrong.column }}
+      onSubmit={(text) => onSearch(text.trim())}
+      useOffers={(text, cursor, open) => {
+        const writing = writingAt(text, cursor);
+        return { begin: writing.begin, offers: useOffers(writing, range, attributes, open) };
+      }}
+    />
   );
-}
-
-interface Offer {
-  text: string;
-  note: string;
 }
 
 const LEVEL_NAMES = ["trace", "debug", "info", "warning", "error", "fatal"];

@@ -1,1 +1,0 @@
-import{B as e,r as t}from"./index-C_oTFa7j.js";var n=e();function r(){return(0,n.jsx)(t,{title:`Admin`})}export{r as default};
