@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search test-faults test-browser dashboard dashboard-check docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search test-faults test-compat test-browser dashboard dashboard-check docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -34,6 +34,9 @@ test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of 
 
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
+
+test-compat: $(BIN)/.dev  ## PromQL beside Debian's prometheus (apt-get install prometheus): QUERIES=400 SEED=1
+	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat tests/pipeline/query/promql
 
 lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -17,26 +17,32 @@ from monitoring.api import (
     letters,
     logs,
     maintenance,
+    metrics,
+    otlp,
+    otlp_metrics,
+    prometheus,
+    remote_write,
     scrape,
     searches,
     session,
     tail,
 )
 from monitoring.api.auth import Authorize
-from monitoring.api.routes import DATA, Route, answer_error, mount
+from monitoring.api.routes import ASKING, DATA, Route, answer_error, mount
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
+_SELECTION = ("match[]", "start", "end", "limit")
 AUDIT = ("query", "actor", "action", "object", "start", "end")
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters, what the audit log calls a change
-    Route("GET", "/", None, dashboard.index, page=True),
-    Route("GET", "/<name>", None, dashboard.named, page=True),
-    Route("GET", "/alerts/<alert_id>", None, dashboard.alert, page=True),
+    Route("GET", "/", None, dashboard.index, free=True),
+    Route("GET", "/<name>", None, dashboard.named, free=True),
+    Route("GET", "/alerts/<alert_id>", None, dashboard.alert, free=True),
     Route("GET", "/assets/<name>", None, dashboard.asset),
     Route("GET", "/login", None, session.login, ("token",), audit="session.begin"),
     Route("POST", "/api/v1/session", None, session.begin, audit="session.begin"),
@@ -46,6 +52,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", None, health.ready),
     Route("GET", "/metrics", "viewer", scrape.metrics),
     Route("GET", "/api/v1/status", "viewer", health.status),
+    Route("POST", "/api/v1/metrics", "ingest", metrics.post_metrics, audit=DATA),
+    Route("POST", "/v1/metrics", "ingest", otlp_metrics.post_metrics, audit=DATA),
+    Route("POST", "/prometheus/api/v1/write", "ingest", remote_write.post_samples, audit=DATA),
+    Route("POST", "/v1/logs", "ingest", otlp.post_logs, audit=DATA),
+    Route("POST", "/v1/traces", "ingest", otlp.post_traces, audit=DATA),
     Route("GET", "/api/v1/overview", "viewer", health.overview),
     Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
     Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
@@ -74,6 +85,47 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke, audit="key.revoke"),
     Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query",
+        "viewer",
+        prometheus.query,
+        ("query", "time", "timeout", "lookback_delta"),
+        free=True,
+        audit=ASKING,
+    ),
+    Route(
+        "GET",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+    ),
+    Route(
+        "POST",
+        "/prometheus/api/v1/query_range",
+        "viewer",
+        prometheus.query_range,
+        ("query", "start", "end", "step", "timeout", "lookback_delta"),
+        free=True,
+        audit=ASKING,
+    ),
+    Route("GET", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/series", "viewer", prometheus.series, _SELECTION, free=True, audit=ASKING),
+    Route("GET", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True),
+    Route("POST", "/prometheus/api/v1/labels", "viewer", prometheus.label_names, _SELECTION, free=True, audit=ASKING),
+    Route("GET", "/prometheus/api/v1/label/<name>/values", "viewer", prometheus.label_values, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/metadata", "viewer", prometheus.metadata, ("metric", "limit"), free=True),
+    Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", prometheus.buildinfo, free=True),
     Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay, audit="dead-letter.replay"),
     Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
     Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),

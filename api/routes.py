@@ -26,6 +26,7 @@ from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.store.keys import Key
 
 __all__ = [
+    "ASKING",
     "DATA",
     "Answer",
     "Call",
@@ -58,6 +59,8 @@ Answer = Response | dict[str, Any] | tuple[dict[str, Any], int]
 
 DATA = "data"
 """`Route.audit` of what writes events, metrics or frames: those are the data, not a change of the instance."""
+ASKING = "asking"
+"""`Route.audit` of what only asks and takes its question as a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,10 @@ class Call:
 class Route:
     """One method of one address. `role` is the least one needed, None: open to all.
 
-    `page`: a document for people, whose query parameters are read by its script and not by the endpoint.
-
-    `audit` is the action that the audit log calls a change by, like `key.create`, or `DATA`; every route that changes
-    something has one. `before` is the endpoint that tells the state before the change; without it, that of the GET
-    of the same address, if there is one.
+    `free`: the endpoint reads its parameters itself, and passes over those that it does not know.
+    `audit` is the action that the audit log calls a change by, like `key.create`, or `DATA` or `ASKING`; every route
+    that changes something has one. `before` is the endpoint that tells the state before the change; without it, that of
+    the GET of the same address, if there is one.
     """
 
     method: str
@@ -124,7 +126,7 @@ class Route:
     role: str | None
     endpoint: Callable[..., Answer]
     params: tuple[str, ...] = ()
-    page: bool = False
+    free: bool = False
     audit: str = ""
     before: Callable[..., Answer] | None = None
 
@@ -137,7 +139,7 @@ class Route:
     def action(self) -> str:
         """What the audit log calls it: "" for what is not written down."""
         if self.audit or self.method in SAFE_METHODS or self.role == "ingest":
-            return "" if self.audit == DATA else self.audit
+            return "" if self.audit in (DATA, ASKING) else self.audit
         return f"{self.method} {self.path}"
 
 
@@ -165,7 +167,7 @@ def _view(route: Route, runtime: Runtime, reader: Callable[..., Answer] | None) 
         try:
             credentials = present(request, runtime.proxies)
             caller = _admitted(route, runtime, credentials)
-            call = Call(runtime, caller, {} if route.page else _params(route), request_id(), credentials, _base(route))
+            call = Call(runtime, caller, _params(route), request_id(), credentials, _base(route))
             if not route.action:
                 return secure(json_response(route.endpoint(call, **arguments)))
             return secure(_audited(route, call, reader, arguments))
@@ -298,6 +300,8 @@ def secure(response: Response) -> Response:
 def _params(route: Route) -> dict[str, str]:
     """The query parameters. Raises Problem for one that the route does not know, or that is given twice."""
     found: dict[str, str] = {}
+    if route.free:
+        return found
     for name, values in request.args.lists():
         if name not in route.params:
             near = difflib.get_close_matches(name, route.params, 1, 0.6)

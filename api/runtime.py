@@ -26,6 +26,7 @@ from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.events.signals import LOGS, SIGNALS, Signal
 from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
@@ -50,7 +51,7 @@ T = TypeVar("T")
 _log = logging.getLogger("monitoring.api")
 
 CLOSE_SECONDS = 1.0
-"""Everything stops within five seconds, and what is not sent waits in the spool."""
+"""Everything stops within five seconds, each signal's lane in one, and what is not sent waits in the spool."""
 PARTITIONS_SECONDS = 5.0
 """How long the number of partitions is believed: it changes once in a deployment's life, and only grows."""
 
@@ -216,8 +217,12 @@ class Runtime:
 
     @property
     def publisher(self) -> Publisher:
-        """The process's own lane, spooled: what it has fsynced is answered for."""
-        return self._once("publisher", self._make_publisher)
+        """The process's own lane of logs, see `publisher_of`."""
+        return self.publisher_of(LOGS)
+
+    def publisher_of(self, signal: Signal) -> Publisher:
+        """The process's own lane of a signal, spooled: what it has fsynced is answered for."""
+        return self._once(f"publisher:{signal.name}", lambda: self._make_publisher(signal))
 
     @property
     def store(self) -> SqliteStore:
@@ -252,19 +257,22 @@ class Runtime:
 
     def close(self) -> None:
         """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""
-        publisher, control, reader = (self._open.get(name) for name in ("publisher", "control", "reader"))
+        control, reader = (self._open.get(name) for name in ("control", "reader"))
+        publishers = [self._open.get(f"publisher:{name}") for name in SIGNALS]
         self._forget()
-        if isinstance(publisher, Publisher):
-            publisher.close(CLOSE_SECONDS)
+        for publisher in publishers:
+            if isinstance(publisher, Publisher):
+                publisher.close(CLOSE_SECONDS)
         for resource in (reader, control):
             if isinstance(resource, Reader | Control):
                 resource.close()
 
-    def _make_publisher(self) -> Publisher:
+    def _make_publisher(self, signal: Signal) -> Publisher:
         chosen = self.settings
         return Publisher(
             self._new_transport,
             service="monitoring-api",
+            signal=signal.name,
             max_events=chosen.whole("buffer_events"),
             max_bytes=chosen.whole("buffer_bytes"),
             frame_events=chosen.whole("frame_events"),

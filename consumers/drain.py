@@ -279,6 +279,7 @@ class Drain:
         self._settle(held, batch)
         self._look_ahead(held, entries, batch)
         self._account(partition.signal, entries, batch)
+        partition.tidy()
         partition.roll_over_if_due()
 
     def _settle(self, held: Held, batch: Batch) -> None:
@@ -297,6 +298,7 @@ class Drain:
             held.cursor = "0-0"
 
     def _idle(self, held: Held) -> None:
+        held.partition.tidy()
         if time.monotonic() >= held.rewind_at:
             held.cursor = "0-0"
         if time.monotonic() - held.committed_at >= RENEW_SECONDS:

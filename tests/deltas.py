@@ -35,6 +35,26 @@ def delta(value: Any, *, family: str = COUNTER, at: int = T, window: int = 10 * 
     return Delta(at, window, **ORIGIN, family=family, labels=orjson.dumps(labels).decode(), value=text)
 
 
+TOTAL = family_text(name="requests", kind="counter", cumulative=True)
+TOTAL_SIZES = family_text(name="bytes", kind="histogram", bounds=(1.0, 2.0, 5.0), cumulative=True)
+
+
+def total(value: Any, at: int, *, start: int = T, stream: str = "", family: str = "", **labels: str) -> Delta:
+    """A cumulative point, of counts where the value is a list; times in seconds from T, a start of 0 is unknown."""
+    counts = value if isinstance(value, list) else None
+    members = {"value": value} if counts is None else {"sum": sum(counts), "counts": counts}
+    family = family or (TOTAL if counts is None else TOTAL_SIZES)
+    return delta({"start": start, "stream": stream, **members}, family=family, at=T + at * SECOND, window=0, **labels)
+
+
+def sample(value: Any, at: int, **labels: str) -> Delta:
+    """A sample as Prometheus sends it, so many seconds from T."""
+    family = family_text(name=labels.pop("name", "up"), kind="sample", type="gauge")
+    return Delta(
+        T + at * SECOND, 0, "", family=family, labels=orjson.dumps(labels).decode(), value=orjson.dumps(value).decode()
+    )
+
+
 def gauge(across: Any = None) -> str:
     """The family of a gauge."""
     return family_text(name=f"gauge_{across}", kind="gauge", across=across)

@@ -41,7 +41,7 @@ class Instance:
         self.data = data
         self.catalog = Catalog.create_or_open(data / CATALOG_FILE, partitions=PARTITIONS)
         self.streams = Streams(connect(url))
-        self.streams.announce({"logs": PARTITIONS}, self.catalog.instance)
+        self.streams.announce({"logs": PARTITIONS, "metrics": 1}, self.catalog.instance)
         self.keys = {"admin": ensure_admin_key(data)}
         with contextlib.closing(Control(data / FILE_NAME)) as control:
             table = Keys(control)

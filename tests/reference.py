@@ -18,6 +18,7 @@ import pynvml
 
 from monitoring.api.app import ROUTES
 from monitoring.cli import main as command_line
+from monitoring.pipeline.query.named import NAMED
 from monitoring.pipeline.redact.shapes import SHAPES
 from monitoring.pipeline.redact.vocabulary import CONCEPTS, KEY_OWNERS
 from monitoring.pipeline.settings import TABLE, Setting
@@ -214,6 +215,16 @@ def names_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def named_table() -> str:
+    """The table of queries that have a name, in docs/promql.md."""
+    lines = ["| name | what it tells | unit | PromQL |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {query.about} | {query.unit} | `{query.expr.replace('|', chr(92) + '|')}` |"
+        for name, query in NAMED.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every page that has generated parts, as it should be."""
     api = (DOCS / "api.md").read_text()
@@ -225,6 +236,7 @@ def pages() -> dict[Path, str]:
         DOCS / "collectors.md": collectors,
         DOCS / "settings.md": settings_page(),
         DOCS / "cli.md": commands_page(),
+        DOCS / "promql.md": _replaced((DOCS / "promql.md").read_text(), "named", named_table()),
         DOCS / "api.md": _replaced(_replaced(api, "routes", routes_table()), "vitals", vitals_table()),
         DOCS / "redaction.md": _replaced(redaction, "names", names_table()),
     }

@@ -61,6 +61,10 @@ class Remote:
             address += f"?{urlencode(query)}"
         return self._exchange(method, address, body)
 
+    def ask(self, path: str, query: Mapping[str, str]) -> Any:
+        """The JSON that a GET of this path, from the root, answers."""
+        return self._exchange("GET", f"{self._url}/{path}?{urlencode(query)}", None)
+
     def stream(self, *path: str, query: Mapping[str, str]) -> Iterator[bytes]:
         """What a GET of the endpoint answers, as it comes."""
         address = "/".join((self._url, "api", "v1", *(quote(part, safe="") for part in path)))
@@ -96,6 +100,8 @@ def _refusal(error: urllib.error.HTTPError) -> MonitoringError:
     kind = RetryableError if error.code in (429, 503) else PermanentError
     try:
         problem = orjson.loads(error.read(1 << 20))
+        if "errorType" in problem:  # Prometheus' shape
+            return kind(problem["error"])
         fix = f" ({problem['fix']})" if problem.get("fix") else ""
         return kind(f"{problem['detail']}{fix}")
     except (ValueError, KeyError, TypeError, AttributeError, OSError):

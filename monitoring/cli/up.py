@@ -5,6 +5,7 @@ monitoring up
   |-- api                 gunicorn and its one process of threads
   |-- drain-1 …           workers of the drain queue, each with a work-horse
   |-- jobs                a worker of the other queues
+  |-- collector           measures this host, unless MONITORING_COLLECTORS leaves that out
   `-- ticker              starts what should run; adopts what dead producers left in the spool
 
 stop: api, then workers and ticker at a commit, then the bus; within five seconds, else by force
@@ -49,6 +50,7 @@ _PRELOAD = (
     "gunicorn.http",
     "gunicorn.http.wsgi",
     "hiredis",
+    "monitoring.cli.collect",
     "monitoring.cli.serve",
     "monitoring.consumers.adoption",
     "monitoring.consumers.ticker",
@@ -63,7 +65,7 @@ _PRELOAD = (
 
 @click.command()
 def up() -> None:
-    """Run everything on this machine until Ctrl-C: bus, workers, ticker and API.
+    """Run everything on this machine until Ctrl-C: bus, workers, ticker, collector and API.
 
     \b
     MONITORING_DATA_DIR   where the data are (one instance a directory)
@@ -124,10 +126,18 @@ class _Product:
             configure(self._settings, "api")
             serve(self._settings.replace(bus_url=self._url()), self._listener)
 
+        def measure_host() -> None:
+            from monitoring.cli.collect import measure
+
+            configure(self._settings, "collector")
+            measure(self._settings.replace(bus_url=self._url()))
+
+        host = {"system", "gpu"} & set(self._settings.names("collectors"))
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
             Child("jobs", other, order=1),
+            *([Child("collector", measure_host, order=1)] if host else []),
             Child("ticker", lambda: _tick(self._settings, self._url()), order=1),
         ]
 

@@ -64,6 +64,14 @@ class Contents(Protocol):
         """Spend memory on large batches, or give it back."""
         ...
 
+    def untidy(self, now_ns: int) -> bool:
+        """Whether there is work for `tidy`."""
+        ...
+
+    def tidy(self, now_ns: int) -> None:
+        """Do a bounded piece of the work that makes reading faster, within a transaction of the caller's."""
+        ...
+
     def forget(self) -> None:
         """Drop what is remembered of the file."""
         ...
@@ -78,6 +86,14 @@ class Contents(Protocol):
 
     def insert(self, rows: Any) -> Extent | None:
         """Write rows of `understand`, within a transaction of the caller's; None where there are none."""
+        ...
+
+    @staticmethod
+    def carried(connection: apsw.Connection, oldest_ns: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """What the next segment must know of this one, sealed, as far as it was seen since `oldest_ns`.
+
+        As statements, each with the rows that it is executed for in the new file.
+        """
         ...
 
     @staticmethod

@@ -9,6 +9,8 @@ The store keeps increments by windows of 10 s, which begin at whole multiples of
   units of their last bit. Either way the parts add up to exactly what the delta said, in any order. (What floats of
   several deltas add up to is rounded, as every sum of floats is; whole numbers are not.)
 - A gauge has one value, in that last window.
+- Of a total that is cumulative, what it gained since the point before (`cumulative.py`) is spread likewise; where more
+  than an hour lies between the two, the last hour gets its share and the rest stands in the window where it began.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from monitoring.pipeline.events.delta import ACROSS
+from monitoring.pipeline.events.delta import ACROSS, NOT_FINITE, STALE, TYPES
 
 __all__ = [
+    "DESCRIBES",
     "MOST_WINDOWS",
     "OTHER",
     "RESOURCE",
@@ -32,6 +35,8 @@ __all__ = [
     "DeltaInvalid",
     "Family",
     "Number",
+    "Sample",
+    "Total",
     "merged",
     "read_family",
     "read_labels",
@@ -49,6 +54,8 @@ RESOURCE = ("service", "environment", "release", "host")
 """Columns of a delta that become labels of its series."""
 OTHER = "__other__"
 """What labels say of the series that takes what is beyond the limits."""
+DESCRIBES = "null"
+"""The value of a delta that only says what its family is."""
 _LARGEST = 1e300  # as in the SDK: a hundred million of these still add up to a number
 _MOST_COUNT = 1 << 53
 _INT64 = 1 << 63
@@ -74,6 +81,8 @@ class Family(NamedTuple):
     bounds: tuple[Number, ...]
     unit: str = ""
     help: str = ""
+    type: str = ""
+    cumulative: bool = False
 
 
 class Buckets(NamedTuple):
@@ -81,6 +90,20 @@ class Buckets(NamedTuple):
 
     sum: Number
     counts: list[int]
+
+
+class Total(NamedTuple):
+    """What a cumulative counter or histogram had counted since `start`, nanoseconds; 0: that is not known."""
+
+    start: int
+    stream: str
+    value: Number | Buckets
+
+
+class Sample(NamedTuple):
+    """A sample as it is stored: a number, None for NaN (SQLite has none), or `STALE`."""
+
+    value: Number | str | None
 
 
 def _json(text: str, what: str) -> Any:
@@ -108,7 +131,7 @@ def read_family(text: str) -> Family:
     unit, prose = found.get("unit", ""), found.get("help", "")
     if type(name) is not str or len(name) > _MAX_NAME or not _METRIC.fullmatch(name):
         raise DeltaInvalid(f"{name!r} cannot name a metric")
-    if kind not in ("counter", "gauge", "histogram"):
+    if kind not in ("counter", "gauge", "histogram", "sample"):
         raise DeltaInvalid(f"{kind!r} is no kind of metric")
     if kind == "gauge":
         across = across or ACROSS[0]
@@ -116,8 +139,13 @@ def read_family(text: str) -> Family:
         raise DeltaInvalid(f"across={across!r} does not go with a {kind}")
     if type(unit) is not str or type(prose) is not str:
         raise DeltaInvalid("unit or help is no text")
+    cumulative = found.get("cumulative", False)
+    if type(cumulative) is not bool or (cumulative and kind not in ("counter", "histogram")):
+        raise DeltaInvalid(f"cumulative={cumulative!r} does not go with a {kind}")
     bounds = _bounds(found.get("bounds", []), kind)
-    return Family(name, kind, across, bounds, unit[:_MAX_NAME], prose[:_MAX_PROSE])
+    of = found.get("type", "") if kind == "sample" else ""
+    known = of if of in TYPES else ""
+    return Family(name, kind, across, bounds, unit[:_MAX_NAME], prose[:_MAX_PROSE], known, cumulative)
 
 
 def _bounds(found: Any, kind: str) -> tuple[Number, ...]:
@@ -159,15 +187,41 @@ def merged(labels: dict[str, str], resource: Sequence[str]) -> dict[str, str]:
     return dict(sorted({**found, **origin}.items()))
 
 
-def read_value(family: Family, text: str) -> Number | Buckets:
+def read_value(family: Family, text: str) -> Number | Buckets | Total | Sample:
     """The value of a delta of this family. Raises DeltaInvalid."""
     found = _json(text, "the value")
+    if family.kind == "sample":
+        return _sample(found)
+    if not family.cumulative:
+        return _gained(family, found)
+    start, stream = (found.get("start", 0), found.get("stream", "")) if type(found) is dict else (None, "")
+    if type(start) is not int or not 0 <= start < _INT64 or type(stream) is not str or len(stream) > _MAX_NAME:
+        raise DeltaInvalid("a cumulative value says since when, and that in nanoseconds")
+    return Total(start, stream, _gained(family, found if family.kind == "histogram" else found.get("value")))
+
+
+def _gained(family: Family, found: Any) -> Number | Buckets:
     if family.kind == "histogram":
         return _buckets(found, len(family.bounds) + 1)
     number = _number(found)
     if family.kind == "counter" and number < 0:
         raise DeltaInvalid(f"a counter cannot grow by {number}")
     return number
+
+
+def _sample(found: Any) -> Sample:
+    if type(found) is str:
+        if found == STALE:
+            return Sample(STALE)
+        number = NOT_FINITE.get(found)
+        if number is None:
+            raise DeltaInvalid(f"{found[:20]!r} is no value of a sample")
+        return Sample(None if math.isnan(number) else number)
+    if type(found) is int:
+        return Sample(float(found))
+    if type(found) is not float:
+        raise DeltaInvalid(f"{str(found)[:20]!r} is no value of a sample")
+    return Sample(found)
 
 
 def _buckets(found: Any, length: int) -> Buckets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import apsw
 
@@ -56,6 +56,13 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
         """The hash of the text index: 4 MB while events trickle, 16 under load."""
         self._hash_bytes = (16 if large else 4) << 20
         self._hash_set = False
+
+    def untidy(self, now_ns: int) -> bool:
+        """See Contents. The index sees to itself."""
+        return False
+
+    def tidy(self, now_ns: int) -> None:
+        """See Contents."""
 
     def forget(self) -> None:
         """See Contents."""
@@ -114,6 +121,11 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
                 (apsw.carray(array("q", ids)),),
             )
         return {row_id for (row_id,) in found}
+
+    @staticmethod
+    def carried(connection: apsw.Connection, oldest_ns: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """See Contents. An event stands for itself."""
+        yield from ()
 
     @staticmethod
     def disagreements(connection: apsw.Connection, rows: int, extent: tuple[int | None, int | None]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from monitoring.pipeline.store.deltas import WINDOW_NS, Buckets, Number
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_segment import BLOCK
 
-__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "select"]
+__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "having", "select"]
 
 ALIVE_WINDOWS = 30
 """A lane's gauge counts in its window and those that follow it, 5 minutes in all; a producer says it every minute."""
@@ -71,19 +71,7 @@ class Gathered:
 
 def select(connection: apsw.Connection, name: str | None, matchers: Sequence[Matcher]) -> dict[int, Series]:
     """The series of a segment that match, by their numbers there."""
-    chosen: set[int] | None = None
-    for matcher in matchers:
-        test = matcher.test()
-        values: list[tuple[int, str]] = list(
-            connection.execute("SELECT id, value FROM label WHERE name = ?", (matcher.label,))
-        )
-        absent = test("")
-        labels = [number for number, value in values if test(value) != absent]
-        having = _having(connection, labels)
-        if absent:  # all but those with a value that does not fit
-            chosen = (_all(connection) if chosen is None else chosen) - having
-        else:
-            chosen = having if chosen is None else chosen & having
+    chosen = having(connection, matchers)
     rows = connection.execute(
         "SELECT series.id, name, kind, across, bounds, labels FROM series JOIN family ON family = family.id"
         " WHERE ?1 IS NULL OR name = ?1",
@@ -96,11 +84,29 @@ def select(connection: apsw.Connection, name: str | None, matchers: Sequence[Mat
     return found
 
 
+def having(connection: apsw.Connection, matchers: Sequence[Matcher]) -> set[int] | None:
+    """The numbers of the series of a segment whose labels fit; None means all of them."""
+    chosen: set[int] | None = None
+    for matcher in matchers:
+        test = matcher.test()
+        values: list[tuple[int, str]] = list(
+            connection.execute("SELECT id, value FROM label WHERE name = ?", (matcher.label,))
+        )
+        absent = test("")
+        labels = [number for number, value in values if test(value) != absent]
+        labelled = _labelled(connection, labels)
+        if absent:  # all but those with a value that does not fit
+            chosen = (_all(connection) if chosen is None else chosen) - labelled
+        else:
+            chosen = labelled if chosen is None else chosen & labelled
+    return chosen
+
+
 def _all(connection: apsw.Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT id FROM series")}
 
 
-def _having(connection: apsw.Connection, labels: Iterable[int]) -> set[int]:
+def _labelled(connection: apsw.Connection, labels: Iterable[int]) -> set[int]:
     query = "SELECT series FROM labelled WHERE label = ?"
     return {series for label in labels for (series,) in connection.execute(query, (label,))}
 
@@ -114,6 +120,32 @@ def _increments(
         series = chosen[number]
         known = orjson.loads(counts)
         yield series, window, Buckets(total, known + [0] * (len(series.bounds) + 1 - len(known)))
+    for number, _, windows, columns in _packed(connection, chosen, ("counter", "histogram"), first, last):
+        series = chosen[number]
+        counts = columns[0].T.tolist()
+        if series.kind == "counter":
+            yield from ((series, window, value) for window, (value,) in zip(windows, counts, strict=True))
+        else:
+            sums = columns[1][0].tolist()
+            for window, total, row in zip(windows, sums, counts, strict=True):
+                yield series, window, Buckets(total, row)
+
+
+def _packed(
+    connection: apsw.Connection, chosen: dict[int, Series], kinds: Sequence[str], first: int, last: int
+) -> Iterator[tuple[int, int, list[int], list[Any]]]:
+    """Packed points of the chosen series of these kinds in these windows, as series, lane, windows and columns."""
+    from monitoring.pipeline.store.metric_codec import Codec  # numpy, which who only writes does not need
+    from monitoring.pipeline.store.metric_pack import PACK, packed_blocks, packed_rows
+
+    mine = [number for number, series in chosen.items() if series.kind in kinds]
+    blocks = [block for block in packed_blocks(connection) if first // PACK <= block <= last // PACK]
+    codec = Codec()
+    for row in packed_rows(connection, blocks, mine) if mine else ():
+        places, columns = codec.decode(row.data)
+        windows = places + row.block * PACK
+        inside = (windows >= first) & (windows <= last)
+        yield row.series, row.lane, windows[inside].tolist(), [column[:, inside] for column in columns]
 
 
 def _gauges(
@@ -122,6 +154,9 @@ def _gauges(
     lanes = dict(connection.execute("SELECT id, lane FROM source"))
     for number, window, lane, at, value in _rows(connection, "gauge", "lane, at, value", chosen, first, last):
         yield chosen[number], window, lanes[lane], window * WINDOW_NS + at, value
+    for number, lane, windows, (values, ats) in _packed(connection, chosen, ("gauge",), first, last):
+        for window, value, at in zip(windows, values[0].tolist(), ats[0].tolist(), strict=True):
+            yield chosen[number], window, lanes[lane], window * WINDOW_NS + at, value
 
 
 def _rows(

@@ -12,6 +12,7 @@ import orjson
 
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.events.signals import LATEST_NS
+from monitoring.pipeline.query.limits import STEPS_BETWEEN_CHECKS, Deadline
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.deltas import WINDOW_NS, Family
@@ -19,10 +20,11 @@ from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS, Gathered, Points, Series, select
 from monitoring.pipeline.store.partition import Limits, Partition, acquire, limits_of
+from monitoring.pipeline.store.reader import OutOfTime
 from monitoring.pipeline.store.rows import id_floor
-from monitoring.pipeline.store.segment import open_readonly
+from monitoring.pipeline.store.segment import Head, open_readonly
 
-__all__ = ["SqliteMetricStore", "open_metrics"]
+__all__ = ["SqliteMetricStore", "in_time", "open_metrics", "opened"]
 
 _ROWS = 1 << 62
 """Metric segments do not roll over by rows, which only a text index would make dearer: by size and age."""
@@ -55,43 +57,84 @@ class SqliteMetricStore:
 
     def families(self) -> dict[Family, int]:
         """See MetricStore."""
-        found: dict[tuple[Any, ...], tuple[tuple[str, str], int]] = {}
-        for connection in self._segments(None, None):
-            for *key, unit, prose, overflowed in connection.execute(
-                "SELECT name, kind, across, bounds, unit, help, overflowed FROM family"
+        found: dict[tuple[Any, ...], tuple[tuple[str, str, str], int]] = {}
+        for connection in self.segments(None, None):
+            columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('family')")}
+            known = "type" if "type" in columns else "''"  # of a release that knew no samples
+            for *key, unit, prose, of, overflowed in connection.execute(
+                f"SELECT name, kind, across, bounds, unit, help, {known}, overflowed FROM family"  # noqa: S608 - own names
             ):
-                before = found.get(tuple(key), (("", ""), 0))[1]
-                found[tuple(key)] = ((unit, prose), before + overflowed)
+                before = found.get(tuple(key), (("", "", ""), 0))[1]
+                found[tuple(key)] = ((unit, prose, of), before + overflowed)
         return {
-            Family(name, kind, across, tuple(orjson.loads(bounds)), *prose): overflowed
-            for (name, kind, across, bounds), (prose, overflowed) in sorted(found.items())
+            Family(name, kind, across, tuple(orjson.loads(bounds)), unit, prose, of): overflowed
+            for (name, kind, across, bounds), ((unit, prose, of), overflowed) in sorted(found.items())
         }
 
     def series(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> set[Series]:
         """See MetricStore."""
         found: set[Series] = set()
-        for connection in self._segments(start_ns, end_ns):
+        for connection in self.segments(start_ns, end_ns):
             found.update(select(connection, name, matchers).values())
         return found
 
-    def points(self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> dict[Series, Points]:
+    def points(
+        self, name: str | None, matchers: Sequence[Matcher], start_ns: int, end_ns: int, *,
+        deadline: Deadline | None = None,
+    ) -> dict[Series, Points]:  # fmt: skip
         """See MetricStore."""
         first, last = -(-start_ns // WINDOW_NS), -(-end_ns // WINDOW_NS) - 1
         gathered = Gathered(first, last)
-        for connection in self._segments((first - ALIVE_WINDOWS) * WINDOW_NS, end_ns):
-            gathered.add(connection, name, matchers)
+        with in_time():
+            for connection in self.segments((first - ALIVE_WINDOWS) * WINDOW_NS, end_ns, deadline):
+                gathered.add(connection, name, matchers)
         return gathered.points()
 
-    def _segments(self, start_ns: int | None, end_ns: int | None) -> Iterator[apsw.Connection]:
+    def segments(
+        self, start_ns: int | None, end_ns: int | None, deadline: Deadline | None = None
+    ) -> Iterator[apsw.Connection]:
+        """Each segment that reaches into [start_ns, end_ns), the oldest first, within a read transaction.
+
+        Its statements are interrupted at the deadline, see `in_time`.
+        """
         start = None if start_ns is None else id_floor(_bounded(start_ns))
         end = None if end_ns is None else id_floor(_bounded(end_ns))
         for row in self.catalog.segments("metrics", start, end):
             # One that retention deletes at this moment is not there any more.
-            with contextlib.suppress(FileNotFoundError, apsw.CantOpenError):
-                connection = open_readonly(row.path)
-                with contextlib.closing(connection):
-                    connection.execute("BEGIN")
-                    yield connection
+            with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, deadline) as connection:
+                yield connection
+
+    def extent(self) -> tuple[int, int] | None:
+        """The least and the greatest id of any point; None where there is none."""
+        found = []
+        for row in self.catalog.segments("metrics"):
+            least, greatest = row.min_id, row.max_id
+            if not row.sealed:
+                with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, None) as connection:
+                    head = Head.read(connection)
+                    least, greatest = head.min_id, head.max_id
+            if least is not None and greatest is not None:
+                found.append((least, greatest))
+        return (min(least for least, _ in found), max(greatest for _, greatest in found)) if found else None
+
+
+@contextlib.contextmanager
+def opened(path: Path, deadline: Deadline | None) -> Iterator[apsw.Connection]:
+    """A segment for reading, within a transaction, whose statements are interrupted at the deadline."""
+    with contextlib.closing(open_readonly(path)) as connection:
+        if deadline is not None:
+            connection.set_progress_handler(deadline.expired, STEPS_BETWEEN_CHECKS)
+        connection.execute("BEGIN")
+        yield connection
+
+
+@contextlib.contextmanager
+def in_time() -> Iterator[None]:
+    """Raise OutOfTime where a statement was interrupted."""
+    try:
+        yield
+    except apsw.InterruptError as error:
+        raise OutOfTime("the query took too long: ask for a shorter range or fewer series") from error
 
 
 def _bounded(time_ns: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from monitoring.pipeline.store.suspects import Suspect
 __all__ = ["Limits", "Partition", "acquire", "active_number", "limits_of"]
 
 _log = logging.getLogger("monitoring.store")
+TIDY_SECONDS = 10.0
+"""Between two looks for work of `tidy`, where there was none: it comes up once in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Partition:
         self._created = head.created
         self._catalog, self._limits, self._me, self._now_ns = catalog, limits, me, now_ns
         self.segment = segment
+        self._tidy_at = float("-inf")
         self._suspected = suspects.known(segment)
         # Attempts that nobody died of: all of them if the last holder left in order.
         self._survived = set(self._suspected) if clean else set()
@@ -205,6 +209,20 @@ class Partition:
     def renew(self) -> None:
         """Say that the lease is still held. Raises Fenced if it is not."""
         self.segment.renew()
+
+    def tidy(self) -> None:
+        """Do a piece of the work that makes reading faster, if there is any. Raises Fenced, StoreFull."""
+        if time.monotonic() < self._tidy_at:
+            return
+        contents = self.segment.contents
+        with space_needed(self.segment.path):
+            due = contents.untidy(self._now_ns())
+        if not due:
+            self._tidy_at = time.monotonic() + TIDY_SECONDS
+            return
+        self._check_space()
+        with self.segment.transaction():
+            contents.tidy(self._now_ns())
 
     def set_load(self, *, heavy: bool) -> None:
         """Spend memory on large batches, or give it back."""

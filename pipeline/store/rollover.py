@@ -1,7 +1,7 @@
 """Roll-over in three steps, each of which can be done again by whoever takes over.
 
     1  old segment: commit `sealed, next = n`, conditional on the epoch          (seal)
-    2  n.tmp: marks, poison and epoch of the old one; fsync; link to n.db        (follow)
+    2  n.tmp: marks, poison, epoch and what its contents carry on; fsync; link to n.db        (follow)
     3  catalog: the old one is sealed, the new one is there                      (follow)
 
 Between 1 and 2 nothing can be written, so the marks that 2 copies are final whoever copies them.
@@ -14,6 +14,7 @@ from pathlib import Path
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.errors import Fenced, StoreCorrupt
 from monitoring.pipeline.store.catalog import Catalog, segment_path
+from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.segment import Segment, create
 
 __all__ = ["MARK_TTL_SECONDS", "follow", "seal"]
@@ -51,6 +52,7 @@ def follow(segment: Segment, catalog: Catalog, *, now_ns: int) -> Path:
             marks=list(connection.execute("SELECT * FROM mark WHERE seen >= ?", (oldest,))),
             expired=(head.expired_committed + committed, head.expired_dead + dead),
             poison=list(connection.execute("SELECT * FROM poison")),
+            contents=contents_of(head.signal).carried(connection, oldest),
         )
     except FileNotFoundError as error:
         raise Fenced(f"{path.name} was made by another process") from error

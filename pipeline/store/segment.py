@@ -8,7 +8,7 @@ letters and marks are there together or not at all. Which tables the rows have i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,7 @@ class Head:
 def create(
     path: Path, *, signal: str, partition: int, number: int, now_ns: int, epoch: int = 0, holder: str | None = None,
     marks: Sequence[tuple[Any, ...]] = (), expired: tuple[int, int] = (0, 0), poison: Sequence[tuple[Any, ...]] = (),
+    contents: Iterable[tuple[str, Sequence[tuple[Any, ...]]]] = (),
 ) -> None:  # fmt: skip
     """Make a segment file, complete or not at all: written beside, synced, linked into its place.
 
@@ -106,6 +107,8 @@ def create(
         )
         connection.executemany("INSERT INTO mark VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", marks)
         connection.executemany("INSERT INTO poison VALUES(?,?,?,?,?,?,?)", poison)
+        for statement, rows in contents:
+            connection.executemany(statement, rows)
         connection.execute("COMMIT")
     _sync(beside)
     failpoint.hit("rollover.created")
@@ -244,7 +247,9 @@ class Segment:
         """Write rows, dead letters and marks within a transaction that the caller opened."""
         connection = self.connection
         extent = self.contents.insert(rows)
-        if extent is not None:
+        if extent is None:
+            connection.execute("UPDATE head SET rows = rows + ?", (len(rows),))  # they only told what was known
+        else:
             first, last, spill = extent
             connection.execute(
                 "UPDATE head SET rows = rows + ?, min_id = min(ifnull(min_id, ?), ?),"

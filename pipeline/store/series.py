@@ -55,12 +55,12 @@ class SeriesBook:
         self._known: dict[tuple[str, str, _Origin], Known] = {}
         self._read_families: dict[str, Family] = {}
         self._families: dict[tuple[Any, ...], int] = {}
-        self._prose: dict[int, tuple[str, str]] = {}
-        for number, name, kind, across, bounds, unit, prose in connection.execute(
-            "SELECT id, name, kind, across, bounds, unit, help FROM family"
+        self._prose: dict[int, tuple[str, ...]] = {}
+        for number, name, kind, across, bounds, *prose in connection.execute(
+            "SELECT id, name, kind, across, bounds, unit, help, type FROM family"
         ):
             self._families[name, kind, across, bounds] = number
-            self._prose[number] = (unit, prose)
+            self._prose[number] = tuple(prose)
         self._series = {
             (family, labels): number
             for number, family, labels in connection.execute("SELECT id, family, labels FROM series")
@@ -88,6 +88,11 @@ class SeriesBook:
                 self._known.clear()
             found = self._known[key] = self._find(self._family(family), labels, origin)
         return found
+
+    def describe(self, family: str) -> Known:
+        """Take over what a family's text says of it; of a series without a number. Raises DeltaInvalid."""
+        found = self._family(family)
+        return Known(0, self._number_of(found), found, overflow=False)
 
     def lane(self, lane: str) -> int:
         """The number of a lane."""
@@ -127,7 +132,9 @@ class SeriesBook:
         bounds = orjson.dumps(family.bounds).decode()
         key = (family.name, family.kind, family.across, bounds)
         found = self._families.get(key)
-        prose = (family.unit, family.help)
+        prose: tuple[str, ...] = (family.unit, family.help, family.type)
+        if found is not None:  # what somebody does not know another may have said
+            prose = tuple(new or old for new, old in zip(prose, self._prose[found], strict=True))
         if found is None:
             if len(self._families) >= self._limits.families:
                 raise DeltaInvalid(f"there are {self._limits.families} metrics already: put what differs into a label")
@@ -165,8 +172,8 @@ class SeriesBook:
         """Write what is new, within a transaction of the caller's."""
         many = self._connection.executemany
         many(
-            "INSERT INTO family(id, name, kind, across, bounds, unit, help) VALUES(?,?,?,?,?,?,?)"
-            " ON CONFLICT(id) DO UPDATE SET unit = excluded.unit, help = excluded.help",
+            "INSERT INTO family(id, name, kind, across, bounds, unit, help, type) VALUES(?,?,?,?,?,?,?,?)"
+            " ON CONFLICT(id) DO UPDATE SET unit = excluded.unit, help = excluded.help, type = excluded.type",
             list(self._new_families.values()),
         )
         many("INSERT INTO series VALUES(?, ?, ?)", self._new_series)

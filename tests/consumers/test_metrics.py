@@ -27,7 +27,7 @@ from monitoring.pipeline.store.partition import Partition
 from monitoring.pipeline.store.verify import verify
 from monitoring.producers.registry import Registry
 from monitoring.producers.shipping import Reporter
-from tests.deltas import SECOND, T, delta, frame, totals, windows
+from tests.deltas import SECOND, T, delta, frame, total, totals, windows
 from tests.frames import Sender, event
 from tests.pipeline.publish.support import publisher
 
@@ -186,6 +186,8 @@ class Producers:
     def __init__(self, url, chance):
         self.chance = chance
         self.journal: Counter[str] = Counter()
+        self._seconds = 0
+        self._totals = [Counter[str]() for _ in range(3)]
         self._publishers = [publisher(url, signal="metrics") for _ in range(3)]
         self._registries = [Registry() for _ in range(3)]
         self._reporters = [
@@ -200,6 +202,20 @@ class Producers:
             registry.histogram("sizes", buckets=(1, 5, 10)).observe(size)
             registry.gauge("waiting", across="sum").set(size)
             self.journal.update({"orders": amount, "sizes_sum": size, "sizes_count": 1})
+
+    def tell(self):
+        """Cumulative totals of three more processes, each of which begins anew now and then."""
+        self._seconds += 7
+        for number, (some, known) in enumerate(zip(self._publishers, self._totals, strict=True)):
+            if not known or self.chance.random() < 0.2:
+                known.clear()
+                known["start"] = NOW + self._seconds * SECOND + number
+            amount = self.chance.randrange(1, 1000)
+            known["value"] += amount
+            at = (NOW - T) // SECOND + self._seconds + 5
+            told = total(known["value"], at, start=known["start"], stream=str(number))
+            assert some.offer([told, told])
+            self.journal["requests"] += amount
 
     def send(self):
         """Hand over what was counted, as of some time in the last ten minutes, and wait until it is on the bus."""
@@ -231,6 +247,7 @@ def test_totals_are_what_the_producers_journalled_though_the_drain_is_killed_at_
     for point in chance.sample(POINTS, len(POINTS)):
         for _ in range(3):
             producers.count()
+            producers.tell()
             producers.send()
         repeat(bench.streams.client, chance)
         (points / point).touch()

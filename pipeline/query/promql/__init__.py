@@ -1,0 +1,1 @@
+"""PromQL: from the text of an expression to its answer, over series of floats that a `Source` gives."""
