@@ -82,7 +82,6 @@ def _file(name: str, cache: str) -> Response:
     return response
 
 
-@functools.lru_cache
 def _assets() -> frozenset[str]:
     """The files that there are: nothing else of the disk can be named."""
     return frozenset(path.name for path in (STATIC / "assets").glob("*"))

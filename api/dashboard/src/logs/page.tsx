@@ -1,6 +1,6 @@
 import { useQueryClient, type InfiniteData } from "@tanstack/react-query";
 import { useCallback, useMemo, useState, type ReactNode } from "react";
-import { address, serverNow } from "../lib/client";
+import { address, ApiError, serverNow } from "../lib/client";
 import { count, duration } from "../lib/format";
 import { useKeys } from "../lib/keyboard";
 import { usePreference } from "../lib/preferences";
@@ -126,7 +126,7 @@ export default function Logs(): ReactNode {
         </div>
       </div>
 
-      {chartOpen === "open" && (
+      {chartOpen === "open" && !(histogram.error && !histogram.data) && (
         <div className="mx-3 mt-2 rounded-lg border border-line bg-panel px-3 pt-2 pb-1 sm:mx-4">
           {histogram.data ? <Histogram answer={histogram.data} zone={zone} now={now} onZoom={setRange} height="h-14 sm:h-20" /> : histogram.isPending ? <div className="h-20" /> : null}
         </div>
@@ -244,6 +244,7 @@ const FIRST = `curl -H "Authorization: Bearer $KEY" ${location.origin}/api/v1/lo
   --data-binary '{"message": "hello", "level": "info", "service": "web"}'`;
 
 function Nothing({ pending, failure, query, live, onRetry, onClear, onLonger }: { pending: boolean; failure: unknown; query: string; live: boolean; onRetry: () => void; onClear: () => void; onLonger: () => void }): ReactNode {
+  if (failure instanceof ApiError && failure.field === "query") return <Empty title="The search cannot be understood">The search box says where.</Empty>;
   if (failure) {
     return (
       <div className="p-3">

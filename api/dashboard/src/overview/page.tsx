@@ -9,7 +9,7 @@ import { useRange } from "../lib/url";
 import { useAlerts, type Alert } from "../alerts/data";
 import { AlertRow } from "../alerts/row";
 import { Histogram } from "../logs/histogram";
-import { useFacets, useHistogram, usePatterns } from "../logs/data";
+import { useHistogram, usePatterns } from "../logs/data";
 import { Icon } from "../ui/icons";
 import { levelBar } from "../ui/level";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
@@ -106,7 +106,7 @@ function Numbers({ overview }: { overview: Overview }): ReactNode {
   const shown = (value: number | null | undefined, write: (value: number) => string) => (value === null || value === undefined ? "–" : write(value));
   // Tones follow the default rules: CPU > 80 %, memory > 90 %, disk > 85 %, errors > 10 %, slow > 5 s.
   return (
-    <div className="grid grid-cols-2 gap-2 sm:grid-cols-3 lg:grid-cols-5 2xl:grid-cols-9">
+    <div className="grid grid-cols-2 gap-2 sm:grid-cols-[repeat(auto-fit,minmax(7.5rem,1fr))]">
       <Figure name="Requests" value={shown(requests?.rate, (value) => inUnit(value, "rate"))} note={`last ${duration(overview.window_seconds)}`} />
       <Figure name="Failed requests" value={shown(requests?.error_rate, (value) => inUnit(value, "ratio"))} tone={tone(requests?.error_rate, 0.02, 0.1)} note="answered 5xx" />
       <Figure name="Latency, 95 of 100" value={shown(requests?.p95, duration)} note={`half: ${shown(requests?.p50, duration)}`} tone={tone(requests?.p95, 1, 5)} />
@@ -132,9 +132,7 @@ function LogVolume(): ReactNode {
 }
 
 function Services({ overview }: { overview: Overview }): ReactNode {
-  const levels = useFacets(ERRORS, ["service"], true);
   const services = overview.services;
-  const hour = new Map(levels.data?.facets[0]?.values.map((one) => [one.value, one.count]));
   if (services.length === 0) {
     return (
       <Panel title="Services">
@@ -146,7 +144,7 @@ function Services({ overview }: { overview: Overview }): ReactNode {
   }
   const top = Math.max(1, ...services.map((one) => one.events));
   return (
-    <Panel title="Noisiest services" flush>
+    <Panel title={`Noisiest services, last ${duration(overview.window_seconds)}`} flush>
       <ul className="py-1">
         {services.slice(0, 8).map((one) => (
           <li key={one.service}>
@@ -159,7 +157,6 @@ function Services({ overview }: { overview: Overview }): ReactNode {
               <span className="w-40 text-right text-2xs text-soft tabular-nums">
                 {count(one.events)} events, <span className={one.errors ? "font-semibold text-bad" : ""}>{count(one.errors)} errors</span>
               </span>
-              <span className="w-20 text-right text-2xs text-soft tabular-nums max-sm:hidden">{count(hour.get(one.service) ?? 0)} / h</span>
             </Link>
           </li>
         ))}

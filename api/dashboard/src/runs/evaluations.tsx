@@ -89,7 +89,7 @@ function Suite({ suite, runs }: { suite: string; runs: Evaluation[] }): ReactNod
         />
         {main !== undefined && times.length > 1 && (
           <div className="p-3">
-            <LineChart label={`${main} over time`} x={times} lines={lines} unit="count" zone={zone} height={140} />
+            <LineChart label={`${main} over time`} x={times} lines={lines} unit="count" zone={zone} height={140} joined />
           </div>
         )}
       </div>

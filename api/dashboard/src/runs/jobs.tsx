@@ -74,8 +74,8 @@ function State({ job }: { job: Job }): ReactNode {
 function Progress({ job }: { job: Job }): ReactNode {
   const share = job.totalSteps ? Math.min(1, job.step / job.totalSteps) : null;
   return (
-    <div className="w-28">
-      <p className="text-2xs tabular-nums">
+    <div className="w-36">
+      <p className="text-2xs whitespace-nowrap tabular-nums">
         {count(job.step)}
         {job.totalSteps ? ` of ${count(job.totalSteps)}, ${percent(share!)}` : " steps"}
       </p>

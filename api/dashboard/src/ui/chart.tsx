@@ -26,15 +26,20 @@ interface Props {
   /** A line across, such as a rule's threshold. */
   threshold?: number | null;
   onZoom?: (start: number, end: number) => void;
+  /** Draw through gaps, and each point: few values at times of their own. */
+  joined?: boolean;
   label: string;
 }
+
+/** Steps of an axis of bytes: powers of two, so that its ticks are whole KiB and MiB. */
+const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 function ink(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 /** Lines over time. Drag to zoom; a click in the legend shows one line alone. */
-export function LineChart({ x, lines, unit, time = true, zone = "local", height = 180, sync, threshold = null, onZoom, label }: Props): ReactNode {
+export function LineChart({ x, lines, unit, time = true, zone = "local", height = 180, sync, threshold = null, onZoom, joined = false, label }: Props): ReactNode {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [alone, setAlone] = useState<string | null>(null);
@@ -60,14 +65,15 @@ export function LineChart({ x, lines, unit, time = true, zone = "local", height 
         legend: { show: false },
         tzDate: zone === "utc" ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : undefined,
         cursor: { y: false, sync: sync ? { key: sync } : undefined, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-        scales: { x: { time }, y: { range: (_, low, high) => span(low, high) } },
+        padding: [10, 12, 0, 0],
+        scales: { x: { time, range: (_, low, high) => (low === high ? [low - 60, high + 60] : [low, high]) }, y: { range: (_, low, high) => span(low, high) } },
         axes: [
-          time ? { ...axis, values: (_, ticks) => ticks.map((tick) => tickText(tick, zone)) , space: 70 } : axis,
-          { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => inUnit(tick, unit)) },
+          time ? { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((tick) => tickText(tick, zone)) } : { ...axis, size: 26 },
+          { ...axis, size: 64, incrs: unit.startsWith("bytes") ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => inUnit(tick, unit)) },
         ],
         series: [
           {},
-          ...names.split("\n").slice(0, lines.length).map((name, index) => ({ label: name, stroke: COLOURS[index % COLOURS.length], width: 1.5, spanGaps: false, points: { size: 4 } })),
+          ...names.split("\n").slice(0, lines.length).map((name, index) => ({ label: name, stroke: COLOURS[index % COLOURS.length], width: 1.5, spanGaps: joined, points: joined ? { show: true, size: 5 } : { size: 4 } })),
           ...(threshold === null ? [] : [{ label: "threshold", stroke: ink("--bad"), width: 1, dash: [6, 4], points: { show: false } }]),
         ],
         hooks: {
