@@ -8,7 +8,9 @@ from werkzeug.exceptions import HTTPException
 from monitoring.api import (
     analytics,
     audit,
+    channels,
     dashboard,
+    explorer,
     export,
     frames,
     health,
@@ -16,17 +18,21 @@ from monitoring.api import (
     keys,
     letters,
     logs,
+    loki,
     maintenance,
     metrics,
+    openapi,
     otlp,
     otlp_metrics,
     prometheus,
+    raw,
     remote_write,
     scrape,
     searches,
     session,
     tail,
 )
+from monitoring.api.asking import ORDER, QUERY, RANGE
 from monitoring.api.auth import Authorize
 from monitoring.api.routes import ASKING, DATA, Route, answer_error, mount
 from monitoring.api.runtime import Runtime
@@ -36,7 +42,11 @@ from monitoring.pipeline.settings import Settings
 __all__ = ["ROUTES", "blueprint", "create_app"]
 
 _SELECTION = ("match[]", "start", "end", "limit")
-AUDIT = ("query", "actor", "action", "object", "start", "end")
+RECORDS, JSON, LINES = (
+    ("application/octet-stream",),
+    ("application/json",),
+    ("application/x-ndjson", "application/json"),
+)
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters, what the audit log calls a change
@@ -44,8 +54,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/<name>", None, dashboard.named, free=True),
     Route("GET", "/alerts/<alert_id>", None, dashboard.alert, free=True),
     Route("GET", "/assets/<name>", None, dashboard.asset),
-    Route("GET", "/login", None, session.login, ("token",), audit="session.begin"),
-    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin"),
+    Route("GET", "/explorer", None, explorer.page),
+    Route("GET", "/explorer.js", None, explorer.script),
+    Route("GET", "/explorer.css", None, explorer.style),
+    Route("GET", "/openapi.json", None, openapi.document),
+    Route("GET", "/login", None, session.login, (session.TOKEN,), audit="session.begin"),
+    Route("POST", "/api/v1/session", None, session.begin, audit="session.begin", body=session.BEGIN),
     Route("GET", "/api/v1/session", "viewer", session.show),
     Route("DELETE", "/api/v1/session", "viewer", session.end, audit="session.end"),
     Route("GET", "/healthz", None, health.live),
@@ -58,32 +72,34 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/logs", "ingest", otlp.post_logs, audit=DATA),
     Route("POST", "/v1/traces", "ingest", otlp.post_traces, audit=DATA),
     Route("GET", "/api/v1/overview", "viewer", health.overview),
-    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA),
-    Route("GET", "/api/v1/logs", "viewer", logs.search, ("query", "start", "end", "limit", "cursor", "order")),
-    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, ("query", "start", "end", "buckets")),
-    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, ("query", "start", "end", "fields", "limit")),
+    Route("POST", "/api/v1/logs", "ingest", ingest.post_logs, audit=DATA, body=LINES),
+    Route("POST", "/loki/api/v1/push", "ingest", loki.push, audit=DATA),
+    Route("POST", "/api/v1/ingest/raw", "ingest", raw.post_lines, ("service", "format"), audit=DATA),
+    Route("GET", "/api/v1/logs", "viewer", logs.search, (*RANGE, logs.LIMIT, logs.CURSOR, ORDER)),
+    Route("GET", "/api/v1/logs/histogram", "viewer", analytics.histogram, (*RANGE, analytics.BUCKETS)),
+    Route("GET", "/api/v1/logs/facets", "viewer", analytics.facets, (*RANGE, analytics.FIELDS, analytics.VALUES)),
     Route(
         "GET",
         "/api/v1/logs/stats",
         "viewer",
         analytics.stats,
-        ("query", "start", "end", "group_by", "aggregate", "buckets", "limit"),
+        (*RANGE, analytics.GROUP_BY, analytics.AGGREGATE, analytics.BUCKETS, analytics.ROWS),
     ),
-    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, ("query", "start", "end", "limit")),
-    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, ("query", "limit")),
-    Route("GET", "/api/v1/logs/export", "viewer", export.logs, ("query", "start", "end", "format", "order")),
+    Route("GET", "/api/v1/logs/patterns", "viewer", analytics.patterns, (*RANGE, analytics.PATTERNS)),
+    Route("GET", "/api/v1/logs/tail", "viewer", tail.logs, (QUERY, tail.RECENT)),
+    Route("GET", "/api/v1/logs/export", "viewer", export.logs, (*RANGE, export.FORMAT, ORDER)),
     Route("GET", "/api/v1/logs/<event_id>", "viewer", logs.one),
-    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, ("before", "after")),
+    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", logs.context, (logs.BEFORE, logs.AFTER)),
     Route("GET", "/api/v1/searches", "viewer", searches.listing),
-    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save"),
+    Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save", body=searches.SAVE),
     Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove, audit="search.remove"),
-    Route("GET", "/api/v1/frames", "ingest", frames.ask, ("signal", "partition", "lane", "id")),
-    Route("POST", "/api/v1/frames", "ingest", frames.publish, ("signal", "partition", "lane"), audit=DATA),
-    Route("PUT", "/api/v1/frames", "ingest", frames.report, ("signal", "partition", "lane"), audit=DATA),
+    Route("GET", "/api/v1/frames", "ingest", frames.ask, (*frames.LANE_OF, frames.ENTRY_ID)),
+    Route("POST", "/api/v1/frames", "ingest", frames.publish, frames.LANE_OF, audit=DATA, body=RECORDS),
+    Route("PUT", "/api/v1/frames", "ingest", frames.report, frames.LANE_OF, audit=DATA, body=JSON),
     Route("GET", "/api/v1/keys", "admin", keys.listing),
-    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create"),
+    Route("POST", "/api/v1/keys", "admin", keys.create, audit="key.create", body=keys.CREATE),
     Route("DELETE", "/api/v1/keys/<identity>", "admin", keys.revoke, audit="key.revoke"),
-    Route("GET", "/api/v1/dead-letters", "admin", letters.listing, ("limit", "kind")),
+    Route("GET", "/api/v1/dead-letters", "admin", letters.listing, (letters.LIMIT, letters.KIND)),
     Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", letters.one),
     Route(
         "GET",
@@ -127,9 +143,22 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/prometheus/api/v1/metadata", "viewer", prometheus.metadata, ("metric", "limit"), free=True),
     Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", prometheus.buildinfo, free=True),
     Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", letters.replay, audit="dead-letter.replay"),
-    Route("POST", "/api/v1/maintenance/retention", "admin", maintenance.retention, audit="retention.run"),
-    Route("GET", "/api/v1/audit", "admin", audit.listing, (*AUDIT, "limit", "before")),
-    Route("GET", "/api/v1/audit/export", "admin", audit.export, AUDIT),
+    Route(
+        "POST",
+        "/api/v1/maintenance/retention",
+        "admin",
+        maintenance.retention,
+        audit="retention.run",
+        body=maintenance.RETENTION,
+    ),
+    Route("GET", "/api/v1/audit", "admin", audit.listing, (*audit.FILTERS, audit.LIMIT, audit.BEFORE)),
+    Route("GET", "/api/v1/audit/export", "admin", audit.export, audit.FILTERS),
+    Route("GET", "/api/v1/channels", "viewer", channels.listing),
+    Route("POST", "/api/v1/channels", "admin", channels.create, audit="channel.create"),
+    Route("GET", "/api/v1/channels/<name>", "viewer", channels.one),
+    Route("PUT", "/api/v1/channels/<name>", "admin", channels.save, audit="channel.save"),
+    Route("DELETE", "/api/v1/channels/<name>", "admin", channels.remove, audit="channel.remove"),
+    Route("POST", "/api/v1/channels/<name>/test", "admin", channels.test, audit="channel.test"),
 )
 
 

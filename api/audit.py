@@ -5,22 +5,28 @@ from __future__ import annotations
 from flask import Response
 
 from monitoring.api import asking
-from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.params import Text, Whole
+from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.store.audit import Wanted
 
 __all__ = ["export", "listing"]
 
-DEFAULT, MOST = 100, 1000
+LIMIT = Whole("limit", "entries", default=100, most=1000)
+BEFORE = Whole("before", "next_before of the page before", most=1 << 60)
+FILTERS = (
+    Text("query", "a text anywhere in an entry", longest=256),
+    Text("actor", "like key:shop/1a2b3c4d5e", longest=256),
+    Text("action", "like key.create, or key.* for all of a kind", longest=256),
+    Text("object", "what it was done to", longest=256),
+    asking.START,
+    asking.END,
+)
 
 
 def listing(call: Call) -> Answer:
     """The newest entries of the audit log that match; `next_before` leads to older ones."""
-    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT, most=MOST)
-    before = call.params.get("before")
-    if before is not None and not (before.isascii() and before.isdecimal() and len(before) < 19):
-        raise Problem(400, "not an id", field="before", fix="next_before of the page before, or leave it out")
-    found = call.runtime.audit.find(_wanted(call), limit=limit, below=None if before is None else int(before))
+    limit = LIMIT.of(call.params)
+    found = call.runtime.audit.find(_wanted(call), limit=limit, below=BEFORE.of(call.params))
     return {
         "entries": [entry.describe() for entry in found],
         "next_before": found[-1].id if len(found) == limit else None,

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
+from monitoring.api.basic import password_of
 from monitoring.api.problems import Problem
 from monitoring.api.proxy import Proxies
 from monitoring.pipeline.clock import NowNs, wall_ns
@@ -116,9 +117,9 @@ class Credentials:
 
     @property
     def bearer(self) -> str:
-        """The key in the Authorization header, "" without one."""
+        """The key in the Authorization header, as a bearer token or as the password, "" without one."""
         scheme, _, text = self.authorization.partition(" ")
-        return text.strip() if scheme.lower() == "bearer" else ""
+        return text.strip() if scheme.lower() == "bearer" else password_of(self.authorization)
 
     @property
     def changing(self) -> bool:

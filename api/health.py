@@ -11,6 +11,7 @@ import apsw
 from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.overview import overview as at_a_glance
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.status import gather
@@ -79,7 +80,8 @@ def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:
 
 
 def _bus(runtime: Runtime) -> str:
-    runtime.transport.partitions("logs")
+    for signal in SIGNALS:
+        runtime.transport.partitions(signal)
     return ""
 
 
@@ -93,7 +95,11 @@ def _store(runtime: Runtime) -> str:
 
 def _lag(runtime: Runtime) -> str:
     now = runtime.now_ns()
-    waits = [runtime.streams.oldest_created("logs", number) for number in runtime.catalog.partitions()]
+    waits = [
+        runtime.streams.oldest_created(signal, number)
+        for signal in SIGNALS
+        for number in runtime.catalog.partitions(signal)
+    ]
     seconds = max((now - created) / 1e9 for created in [now, *(wait for wait in waits if wait is not None)])
     return "" if seconds < UNREADY_LAG_SECONDS else f"the oldest frame has waited for {seconds:.0f} s: is a worker up?"
 

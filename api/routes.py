@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from monitoring.api.auth import SAFE_METHODS, Caller, Credentials, authenticate, permit, present
+from monitoring.api.params import Fields, Param
 from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.runtime import Runtime
 from monitoring.api.trail import Trail, note, note_failure
@@ -67,7 +68,8 @@ ASKING = "asking"
 class Call:
     """One request as its endpoint sees it. `params` holds the known query parameters that were given.
 
-    `base` is the path of the start page, `/` or the prefix of a blueprint; `address` is the client's.
+    `base` is the path of the start page, `/` or the prefix of a blueprint; `address` is the client's; `routes` are all
+    there are.
     """
 
     runtime: Runtime
@@ -77,6 +79,7 @@ class Call:
     credentials: Credentials
     base: str = "/"
     trail: Trail = field(default_factory=Trail)
+    routes: tuple[Route, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -111,6 +114,10 @@ class Call:
         return True
 
 
+Body = Fields | tuple[str, ...]
+"""What a request carries: the members of a JSON object, or media types of what is data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method of one address. `role` is the least one needed, None: open to all.
@@ -118,7 +125,8 @@ class Route:
     `free`: the endpoint reads its parameters itself, and passes over those that it does not know.
     `audit` is the action that the audit log calls a change by, like `key.create`, or `DATA` or `ASKING`; every route
     that changes something has one. `before` is the endpoint that tells the state before the change; without it, that of
-    the GET of the same address, if there is one.
+    the GET of the same address, if there is one. `params` are names, or declarations that
+    are names: see params.py.
     """
 
     method: str
@@ -128,6 +136,7 @@ class Route:
     params: tuple[str, ...] = ()
     free: bool = False
     audit: str = ""
+    body: Body | None = None
     before: Callable[..., Answer] | None = None
 
     @property
@@ -150,24 +159,43 @@ def mount(blueprint: Blueprint, routes: tuple[Route, ...], runtime: Runtime) -> 
         blueprint.add_url_rule(
             route.path,
             route.name,
-            _view(route, runtime, route.before or readers.get(route.path)),
+            _view(route, routes, runtime, route.before or readers.get(route.path)),
             methods=[route.method],
             provide_automatic_options=False,
         )
+    if runtime.origins:
+        _mount_preflights(blueprint, routes, runtime)
 
 
-def _view(route: Route, runtime: Runtime, reader: Callable[..., Answer] | None) -> Callable[..., Response]:
+def _mount_preflights(blueprint: Blueprint, routes: tuple[Route, ...], runtime: Runtime) -> None:
+    """Answer browsers that ask whether a page of another site may send a request."""
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        methods.setdefault(route.path, []).append(route.method)
+    for number, (path, names) in enumerate(methods.items()):
+
+        def preflight(allowed: str = ", ".join(names), **arguments: Any) -> Response:
+            return secure(runtime.origins.answer(allowed))
+
+        blueprint.add_url_rule(
+            path, f"preflight_{number}", preflight, methods=["OPTIONS"], provide_automatic_options=False
+        )
+
+
+def _view(
+    route: Route, routes: tuple[Route, ...], runtime: Runtime, reader: Callable[..., Answer] | None
+) -> Callable[..., Response]:
     def view(**arguments: Any) -> Response:
         response = answer(arguments)
         if route.role is not None:  # probes and pages must not depend on the bus
             runtime.tally.add(f"requests|{route.method}|{route.path}|{response.status_code}")
-        return response
+        return runtime.origins.allow(response)
 
     def answer(arguments: dict[str, Any]) -> Response:
         try:
             credentials = present(request, runtime.proxies)
             caller = _admitted(route, runtime, credentials)
-            call = Call(runtime, caller, _params(route), request_id(), credentials, _base(route))
+            call = Call(runtime, caller, _params(route), request_id(), credentials, _base(route), routes=routes)
             if not route.action:
                 return secure(json_response(route.endpoint(call, **arguments)))
             return secure(_audited(route, call, reader, arguments))
@@ -314,6 +342,9 @@ def _params(route: Route) -> dict[str, str]:
             )
         if len(values) > 1:
             raise Problem(400, "the parameter is given more than once", field=name, fix="give it once")
+        declared = route.params[route.params.index(name)]
+        if values[0] and isinstance(declared, Param):
+            declared.parse(values[0])
         found[name] = values[0]
     return found
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 import redis
 
 from monitoring.api.auth import Verifier
+from monitoring.api.cors import Origins
 from monitoring.api.failures import Failures
 from monitoring.api.glance import Glance
 from monitoring.api.proxy import Proxies
@@ -69,6 +70,7 @@ class Runtime:
         self.alerts: Alerts = lambda: None
         """How many alerts there are, for the overview."""
         self.proxies = Proxies(settings)
+        self.origins = Origins(settings)
         self._inherited: list[object] = []
         self._forget()
         _after_fork(self)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Text
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.errors import PermanentError, QuerySyntaxError
 
 __all__ = ["listing", "remove", "save"]
+
+
+SAVE = Fields(Text("query", "in the search language, like level:error", required=True))
 
 
 def listing(call: Call) -> Answer:
@@ -17,9 +20,7 @@ def listing(call: Call) -> Answer:
 
 def save(call: Call, name: str) -> Answer:
     """Save a query by a name, in place of what had it."""
-    query = json_object(("query",)).get("query")
-    if not isinstance(query, str):
-        raise Problem(400, "a query is needed", field="query", fix='{"query": "level:error"}')
+    query = SAVE.read()["query"]
     try:
         known = call.runtime.searches.get(name)
         call.changed(before=known.describe() if known else None)

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, request
 
 from monitoring.api.auth import COOKIE, refuse_foreign
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Text
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call, json_response, refused
 from monitoring.pipeline.clock import rfc3339
@@ -19,6 +19,9 @@ from monitoring.pipeline.store.keys import Key, allows
 from monitoring.pipeline.store.sessions import Session, csrf_token
 
 __all__ = ["begin", "end", "login", "show"]
+
+TOKEN = Text("token", "of the link", longest=256)
+BEGIN = Fields(Text("key", "an API key that may read, mon_…", required=True, longest=256))
 
 _EXPIRED = """<!doctype html>
 <html lang="en">
@@ -47,10 +50,7 @@ def login(call: Call) -> Answer:
 def begin(call: Call) -> Answer:
     """Log a browser in with an API key; what a session may do is what its key may, for as long as that is good."""
     refuse_foreign(call.credentials)
-    text = json_object(("key",)).get("key")
-    if not isinstance(text, str):
-        raise Problem(400, "a key is needed", field="key", fix='{"key": "mon_…"}')
-    key = call.runtime.verifier.verify(text)
+    key = call.runtime.verifier.verify(BEGIN.read()["key"])
     if key is None:
         _count_failure(call, "key:?")
         raise Problem(401, "the key is unknown, expired or revoked", field="key", fix="check it, or ask for another")

@@ -11,8 +11,9 @@ import orjson
 from flask import Response, request
 
 from monitoring.api import asking
+from monitoring.api.params import Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.query.completeness import complete_through
@@ -31,11 +32,14 @@ RETRY_MS = 2000
 """When a browser connects again after an interruption."""
 
 
+RECENT = Whole("limit", "of the newest events that are there already", default=0, most=MAX_EVENTS, least=0)
+
+
 def logs(call: Call) -> Answer:
     """What arrives and matches, as server-sent events, for as long as somebody reads."""
     query = call.params.get("query", "")
     parse(query)
-    recent = whole_number(call.params.get("limit"), field="limit", default=0, most=MAX_EVENTS, least=0)
+    recent = RECENT.of(call.params)
     follower = Follower(_Source(call.runtime), query, call.runtime.now_ns)
     position = _position(request.headers.get("Last-Event-ID"))
     with contextlib.ExitStack() as place:

@@ -29,7 +29,12 @@ DASHBOARD = {
     for path in (ROOT / "api" / "static").rglob("*")
     if path.is_file()
 }
-DATA_FILES = {"monitoring/py.typed", "monitoring/pipeline/query/grammar.lark"} | DASHBOARD
+DATA_FILES = {
+    "monitoring/py.typed",
+    "monitoring/pipeline/query/grammar.lark",
+    *DASHBOARD,
+    *(f"monitoring/api/pages/explorer.{kind}" for kind in ("html", "js", "css")),
+}
 
 
 def _modules(tree: Path) -> set[str]:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Lazy] = {
     "worker": Lazy("monitoring.cli.up", "worker", _RUN, "Run workers alone, as many as you like, on any queues."),
     "ticker": Lazy("monitoring.cli.up", "ticker", _RUN, "Run the ticker alone: it starts what should be running."),
     "collect": Lazy("monitoring.cli.collect", "collect", _RUN, "Measure this host: CPU, memory, disks, network, GPUs."),
+    "listen": Lazy("monitoring.cli.listen", "listen", _RUN, "Take syslog over UDP, TCP and TLS."),
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
     "metrics": Lazy("monitoring.cli.metrics", "metrics", _USE, "Draw metrics: monitoring metrics request_rate"),
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Lazy] = {
     "config": Lazy("monitoring.cli.operate", "config", _CARE, "Settings in force and where each comes from."),
     "keys": Lazy("monitoring.cli.admin", "keys", _CARE, "API keys: create, list, revoke."),
     "audit": Lazy("monitoring.cli.audit", "audit", _CARE, "Who changed what, when and from where."),
+    "channels": Lazy("monitoring.cli.channels", "channels", _CARE, "Where notifications go: list, add, remove, test."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
 }

@@ -22,7 +22,6 @@ from contextlib import suppress
 
 import click
 
-from monitoring.api.proxy import Proxies
 from monitoring.cli.address import address, answers, listen
 from monitoring.cli.instance import make_data, own
 from monitoring.cli.log import configure
@@ -73,7 +72,7 @@ def up() -> None:
     REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
     """
     chosen = settings_table.load()
-    Proxies(chosen)
+    _check(chosen)
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
     with own(chosen) as note, listen(chosen) as listener:
@@ -96,6 +95,8 @@ class _Product:
         """Start, watch, stop."""
         self._address = address(self._listener)
         self._note(self._address)
+        if not self._settings.text("public_url"):
+            self._settings = self._settings.replace(public_url=self._address)  # MONITORING_PORT may have said: any
         if not self._settings.text("bus_url"):
             self._embedded = EmbeddedBus(self._settings.data, memory_bytes=self._settings.whole("bus_memory"), say=_say)
         self._supervisor = Supervisor(self._children(), say=_say)
@@ -264,6 +265,7 @@ def api() -> None:
     from monitoring.cli.serve import serve
 
     chosen = _part("api")
+    _check(chosen)
     with listen(chosen) as listener:
         click.echo(f"monitoring api: {address(listener)}/")
         serve(chosen, listener)
@@ -309,10 +311,16 @@ def ticker() -> None:
     _tick(chosen, locate(chosen))
 
 
+def _check(chosen: Settings) -> None:
+    """Raises SettingsError for what the API cannot use; imports Flask, which the other parts do without."""
+    from monitoring.api.checks import check
+
+    check(chosen)
+
+
 def _part(name: str) -> Settings:
     """What each part needs when it runs alone."""
     chosen = settings_table.load()
-    Proxies(chosen)
     configure(chosen, name)
     failpoint.arm(chosen.path("failpoint_dir"))
     make_data(chosen)

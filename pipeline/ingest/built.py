@@ -12,6 +12,7 @@ import orjson
 
 from monitoring.pipeline.events.aliases import NESTED_ROLES
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event
+from monitoring.pipeline.events.formats.format import original_time
 from monitoring.pipeline.events.lenient import MAX_NAME_CHARS, Defaults, NotAnEvent
 
 __all__ = ["Group", "build", "exception_of", "group_of"]
@@ -89,7 +90,7 @@ def build(
     if timestamp <= 0:
         timestamp = defaults.received_ns
     elif timestamp > defaults.latest_ns:
-        attributes["timestamp_original"] = timestamp
+        attributes["timestamp_original"] = original_time(timestamp)
         timestamp = defaults.latest_ns
     request_id = ""
     for name in _REQUEST_IDS:

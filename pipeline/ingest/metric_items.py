@@ -65,6 +65,8 @@ def _delta(item: dict[str, Any], defaults: Defaults) -> Delta:
     bounds = item.get("bounds")
     if kind == "histogram":
         value, bounds = _histogram(value, bounds)
+    elif bounds is not None:
+        raise NotAnEvent(f"bounds do not go with a {kind}")
     elif type(value) is str:
         value = _number(value)
     described = tuple(item.get(member, "") for member in ("across", "unit", "help"))

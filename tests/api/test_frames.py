@@ -42,7 +42,7 @@ def fresh_sender(instance: Instance) -> Sender:
 
 
 def test_the_partitions_are_told(instance: Instance) -> None:
-    assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2}}
+    assert instance.get("/api/v1/frames", "ingest") == {"partitions": {"logs": 2, "metrics": 1}}
 
 
 def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: Instance) -> None:
@@ -50,6 +50,7 @@ def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: 
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
     where = address(sender.lane, 0, "metrics")
+    instance.streams.announce({"logs": 2}, instance.catalog.instance)
     refused = send(instance, frame.to_record(), where)
     assert refused.status_code == 400 and refused.json["field"] == "signal"
     instance.streams.announce({"logs": 2, "metrics": 1}, instance.catalog.instance)

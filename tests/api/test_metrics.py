@@ -101,6 +101,7 @@ BAD = {
     "a is neither text nor a number": item(labels={"a": {}}),
     "'!!' cannot name a metric": item("!!"),
     "'soon' is no time": item(timestamp="soon"),
+    "bounds do not go with a counter": item(bounds=True),
     "a histogram of this family has 2 counts": item("x", {"sum": 1, "counts": [1], "bounds": [1]}, "histogram"),
     "the bounds do not rise": item("x", {"sum": 1, "counts": [1, 1, 1], "bounds": [2, 1]}, "histogram"),
     "le cannot name a label of a histogram: its buckets have it": item(

@@ -16,6 +16,7 @@ from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.promql.aggregation import aggregate, count_values, quantiles
 from monitoring.pipeline.query.promql.binary import of_scalars, of_vector_and_scalar, of_vectors
 from monitoring.pipeline.query.promql.errors import PromqlError, fail
+from monitoring.pipeline.query.promql.extended import check_use
 from monitoring.pipeline.query.promql.functions import FUNCTIONS, Frame
 from monitoring.pipeline.query.promql.parse import parse
 from monitoring.pipeline.query.promql.query import Grid, Query
@@ -87,6 +88,7 @@ def instant(
     query = Query(source, grid, lookback_ms, deadline, True, delayed_names)
     with np.errstate(all="ignore"):  # NaN and Inf are values here
         if isinstance(node, Selector | Subquery) and shape(node) == "matrix":
+            check_use("", node)
             found = ranges(query, node, grid, evaluate)
             return _answer(query, "matrix", _samples(found, query))
         value = evaluate(query, node, grid)
@@ -243,6 +245,7 @@ def _call(query: Query, node: Call, grid: Grid) -> Value:
     arguments: list[Value | Windows] = []
     for place, argument in enumerate(node.arguments):
         if isinstance(argument, Selector | Subquery) and shape(argument) == "matrix":
+            check_use(node.name, argument)
             arguments.append(ranges(query, argument, grid, evaluate))
         elif node.name == "timestamp" and isinstance(argument, Selector):
             arguments.append(sampled_at(query, argument, grid))

@@ -7,10 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from monitoring.pipeline.query.promql import dates, histograms, info, maths, order, over_time, rates, relabel, trends
+from monitoring.pipeline.query.promql import (
+    dates,
+    extended,
+    histograms,
+    info,
+    maths,
+    order,
+    over_time,
+    rates,
+    relabel,
+    trends,
+)
+from monitoring.pipeline.query.promql.notes import number_text
 from monitoring.pipeline.query.promql.query import Grid, Query
 from monitoring.pipeline.query.promql.source import NAME, Floats, Mask
-from monitoring.pipeline.query.promql.tree import Call, Selector
+from monitoring.pipeline.query.promql.tree import Call, Extension, Selector
 from monitoring.pipeline.query.promql.vector import (
     Metric,
     Value,
@@ -93,9 +105,21 @@ def _quantile_over_time(frame: Frame, q: Floats, found: Windows) -> Vector:
     return _ranged(frame, found, *over(frame.query, found, compute))
 
 
+def _extension(frame: Frame) -> Extension:
+    """Whether the argument is a range selector that is anchored or smoothed."""
+    argument = frame.call.arguments[0]
+    return argument.extension if isinstance(argument, Selector) else ""
+
+
 def _extrapolated(counter: bool, per_second: bool) -> Function:
     def call(frame: Frame, found: Windows) -> Vector:
-        values, present = rates.extrapolated(found, counter, per_second)
+        lookback, kind = frame.query.lookback_ms, _extension(frame)
+        if kind == "anchored":
+            values, present = extended.anchored_change(found, lookback, counter, per_second)
+        elif kind == "smoothed":
+            values, present = extended.smoothed_change(found, lookback, counter, per_second)
+        else:
+            values, present = rates.extrapolated(found, counter, per_second)
         if counter:
             for row in np.flatnonzero(present.any(axis=1)):
                 frame.query.notes.counter(found.metrics[row].get(NAME, ""))
@@ -113,7 +137,10 @@ def _last_two(counter: bool) -> Function:
 
 def _counted(compute: Callable[[Windows], Floats]) -> Function:
     def call(frame: Frame, found: Windows) -> Vector:
-        return _ranged(frame, found, compute(found), found.counts > 0)
+        present = found.counts > 0
+        if _extension(frame):
+            found = extended.anchored(found, frame.query.lookback_ms)
+        return _ranged(frame, found, compute(found), present)
 
     return call
 
@@ -189,6 +216,18 @@ def _sort_by_label(descending: bool) -> Function:
     return call
 
 
+def _histogram_quantiles(frame: Frame, vector: Vector, label: str, *quantiles: Floats) -> Vector:
+    """Several quantiles at once, which a label tells apart."""
+    found = [histograms.histogram_quantile(frame.query, q, vector) for q in quantiles]
+    metrics = [
+        Metric({**metric, label: number_text(float(q[0]))}, metric.drops)
+        for q, part in zip(quantiles, found, strict=True)
+        for metric in part.metrics
+    ]
+    values, present = (np.concatenate(parts) for parts in zip(*(part[1:] for part in found), strict=True))
+    return merged(Vector(metrics, values, present))
+
+
 def _no_floats(frame: Frame, *_: Any) -> Vector:
     """Functions of native histograms, which this store does not have: of floats they make nothing."""
     return empty(frame.grid.steps)
@@ -222,6 +261,7 @@ FUNCTIONS: dict[str, Function] = {
     "end": _number(lambda frame: frame.query.grid.end / 1000),
     "histogram_fraction": lambda frame, lower, upper, vector: histograms.fractions(frame.query, lower, upper, vector),
     "histogram_quantile": lambda frame, q, vector: histograms.histogram_quantile(frame.query, q, vector),
+    "histogram_quantiles": _histogram_quantiles,
     "idelta": _last_two(counter=False),
     "increase": _extrapolated(counter=True, per_second=False),
     "info": _info,

@@ -1,7 +1,8 @@
 """The text of an expression before the parser sees it: what the parser would not understand, or not survive.
 
 `promql-parser` speaks the grammar of Prometheus with few gaps. Those of them that can be said in another way are said
-so here: digit separators, octal numbers, the old name of a function, times before 1970 after `@`, computed durations.
+so here: digit separators, octal numbers, the old name of a function, times before 1970 after `@`, computed durations,
+ranges that are anchored or smoothed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from monitoring.pipeline.query.promql import durations
 from monitoring.pipeline.query.promql.errors import PromqlError
 
-__all__ = ["BEFORE_1970", "MAX_LENGTH", "MAX_NESTING", "prepare"]
+__all__ = ["BEFORE_1970", "EXTENDED_MS", "MAX_LENGTH", "MAX_NESTING", "prepare"]
 
 MAX_LENGTH = 1 << 16
 """Characters: dashboards list hundreds of values in one regular expression."""
@@ -23,8 +24,12 @@ near 5,000; ours in Python takes up to four calls for each, and Python allows 1,
 BEFORE_1970 = 200_000_000_000
 """Added to the seconds of a negative `@`, which the parser takes for 0: year 8307, where nobody asks."""
 
-_LONGEST = 1e12
-"""Seconds: 31,000 years."""
+_LONGEST = 1e10
+"""Seconds: 317 years."""
+_DAY_MS = 86_400_000
+EXTENDED_MS = {"anchored": 3000 * 365 * _DAY_MS, "smoothed": 6000 * 365 * _DAY_MS}
+"""Added to a range that one of these words follows, which the parser does not know: 3,000 and 6,000 years, of which
+computed ranges are never long."""
 _SHORTEST = 0.0005
 """Seconds: what is less rounds to no millisecond."""
 _INSTANT: Mapping[str, float] = MappingProxyType({"step": 0.0, "range": 0.0})
@@ -33,7 +38,7 @@ _TOKEN = re.compile(
     r"""
     (?P<comment>\#[^\n]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
-  | (?P<at>@\s*-\s*(?P<seconds>[0-9][0-9_.]*(?:[eE][+-]?[0-9]+)?)(?![0-9a-zA-Z_]))
+  | (?P<at>@\s*-\s*(?P<seconds>[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9]+)?)(?![0-9a-zA-Z_]))
   | (?P<bracket>\[[^\[\]"'`]*\])
   | (?P<offset>\boffset\b\s*(?=[-+]*\s*(?:\(|[a-z_]+\s*\()))
   | (?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
@@ -60,10 +65,15 @@ def _number(text: str) -> str:
 
 
 def _written(seconds: float) -> str:
-    """A computed duration in milliseconds, which the parser knows."""
+    """A computed duration as the parser reads it, which takes no more than 2**32 of a unit."""
     if not abs(seconds) < _LONGEST:
         raise PromqlError("parse error: duration out of range", "bad_data")
-    return f"{round(seconds * 1000)}ms"
+    return _units(round(seconds * 1000))
+
+
+def _units(length_ms: int) -> str:
+    days, rest = divmod(abs(length_ms), _DAY_MS)
+    return ("-" if length_ms < 0 else "") + (f"{days}d" if days else "") + f"{rest}ms"
 
 
 def _bracket(text: str, known: Mapping[str, float]) -> str:
@@ -87,6 +97,14 @@ def _nesting(tokens: Sequence[re.Match[str]]) -> int:
     return count
 
 
+def _extended(bracket: str, word: str) -> str:
+    """A range that is anchored or smoothed, as one that is too long to be meant."""
+    if ":" in bracket:
+        raise PromqlError(f"parse error: {word} modifier needs a range selector, not a subquery", "bad_data")
+    (length,) = durations.parts(bracket[1:-1], _INSTANT)
+    return f"[{_units(round((length or 0) * 1000) + EXTENDED_MS[word])}]"
+
+
 def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
     """The same expression in words that the parser knows.
 
@@ -99,10 +117,14 @@ def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
     if (nested := _nesting(tokens)) > MAX_NESTING:
         raise PromqlError(f"expression of {nested} operators and parentheses: at most {MAX_NESTING}", "bad_data")
     parts, done = [], 0
+    bracket: int | None = None  # which of the parts is the range that a word like anchored would be about
     for found in tokens:
         if found.start() < done:
             continue
-        parts.append(text[done : found.start()])
+        between = text[done : found.start()]
+        if found.lastgroup == "nests" or set(between) & {",", ")"}:
+            bracket = None
+        parts.append(between)
         token, done = found.group(), found.end()
         match found.lastgroup:
             case "at":
@@ -110,10 +132,12 @@ def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
             case "number":
                 token = _number(token)
             case "bracket":
-                token = _bracket(token, known)
+                token, bracket = _bracket(token, known), len(parts)
             case "offset":
                 seconds, done = durations.operand(text, done, known)
                 token = f"offset {_written(seconds)} "
+            case "name" if bracket is not None and token in EXTENDED_MS:
+                parts[bracket], token, bracket = _extended(parts[bracket], token), "", None
             case "name" if text[done:].lstrip()[:1] == "(":
                 token = _RENAMED.get(token, token)
         parts.append(token)

@@ -16,6 +16,7 @@ from monitoring.pipeline.query.promql.tree import (
     Binary,
     Call,
     Cardinality,
+    Extension,
     Matching,
     Negation,
     Node,
@@ -48,10 +49,14 @@ def parse(text: str, step_ms: int = 0, range_ms: int = 0) -> Node:
 
     prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
     try:
-        parsed = promql_parser.parse(prepared)
-    except ValueError as error:
+        return _tree(promql_parser.parse(prepared))
+    except (ValueError, OverflowError) as error:  # from the parser, or a time or duration beyond those of Python
         raise PromqlError(f"parse error: {error}", "bad_data") from None
-    return _tree(parsed)
+    except BaseException as error:
+        # A panic of the parser, for a duration that does not fit, comes as an exception that is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise PromqlError(f"parse error: {error}", "bad_data") from None
 
 
 def selector(text: str) -> tuple[Matcher, ...]:
@@ -105,8 +110,13 @@ def _vector_selector(parsed: Any) -> Selector:
 
 
 def _matrix_selector(parsed: Any) -> Selector:
-    inner = _vector_selector(parsed.vector_selector)
-    return Selector(inner.matchers, inner.offset_ms, inner.at, _duration(parsed.range))
+    inner, range_ms = _vector_selector(parsed.vector_selector), _duration(parsed.range)
+    extension: Extension = ""
+    if range_ms >= lexing.EXTENDED_MS["smoothed"]:
+        extension, range_ms = "smoothed", range_ms - lexing.EXTENDED_MS["smoothed"]
+    elif range_ms >= lexing.EXTENDED_MS["anchored"]:
+        extension, range_ms = "anchored", range_ms - lexing.EXTENDED_MS["anchored"]
+    return Selector(inner.matchers, inner.offset_ms, inner.at, range_ms, extension)
 
 
 def _subquery(parsed: Any) -> Subquery:

@@ -7,7 +7,7 @@ import numpy as np
 from monitoring.pipeline.query.promql.source import Floats, Mask, Times
 from monitoring.pipeline.query.promql.window import Windows
 
-__all__ = ["changes", "extrapolated", "last_two", "resets"]
+__all__ = ["add_resets", "changes", "extrapolated", "last_two", "resets"]
 
 _FAR = 1.1
 """A window's end that is further from the next sample than this many times their usual distance: the series is taken
@@ -43,7 +43,7 @@ def changes(found: Windows) -> Floats:
     return _counted(found, np.concatenate([np.zeros(min(1, len(values)), dtype=bool), differs]))
 
 
-def _add_resets(found: Windows, rise: Floats, enough: Mask) -> Floats:
+def add_resets(found: Windows, rise: Floats, enough: Mask) -> Floats:
     """Add what a counter had reached each time it began anew, one after the other as Prometheus does."""
     fell = _fell(found.values)
     if not fell.any():
@@ -72,7 +72,7 @@ def extrapolated(found: Windows, counter: bool, per_second: bool) -> tuple[Float
     first_value, first_time, last_time = found.values[first], found.times[first], found.times[last]
     rise = found.values[last] - first_value
     if counter:
-        rise = _add_resets(found, rise, enough)
+        rise = add_resets(found, rise, enough)
     sampled = (last_time - first_time) / 1000
     distance = sampled / (found.counts - 1)
     to_start, to_end = (first_time - found.starts) / 1000, (found.ends - last_time) / 1000

@@ -60,6 +60,8 @@ def ranges(
     ends = query.moments(grid, node.at, node.offset_ms)
     start, end = int(ends.min()) - node.range_ms + 1, int(ends.max())
     if isinstance(node, Selector):
+        start -= query.lookback_ms if node.extension else 0
+        end += query.lookback_ms if node.extension == "smoothed" else 0
         series = _unended(query.select(node.matchers, start, end, min(grid.step, node.range_ms)))
     else:
         series = _evaluated(query, node, start, end, evaluate)

@@ -13,6 +13,7 @@ __all__ = [
     "Binary",
     "Call",
     "Cardinality",
+    "Extension",
     "Matching",
     "Negation",
     "Node",
@@ -28,6 +29,8 @@ __all__ = [
 At = int | Literal["start", "end"] | None
 """The `@` of a selector: milliseconds since 1970, or an end of the query's range."""
 Cardinality = Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"]
+Extension = Literal["", "anchored", "smoothed"]
+"""What a range does with the samples around it: nothing, take the one before, or interpolate at its ends."""
 Shape = Literal["scalar", "vector", "matrix", "string"]
 
 SCALAR_FUNCTIONS = frozenset({"time", "scalar", "pi", "step", "range", "start", "end", "min_of", "max_of"})
@@ -71,6 +74,7 @@ class Selector:
     offset_ms: int = 0
     at: At = None
     range_ms: int = 0
+    extension: Extension = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Windows(NamedTuple):
     ends: Times
     steps: Times
     """The time of each step, which offset and @ do not move."""
+    bounds: Times
+    """For each series, the places of its first sample and after its last."""
 
     @property
     def counts(self) -> Times:
@@ -75,11 +77,13 @@ def windows(series: Sequence[Samples], ends: Times, range_ms: int, steps: Times)
     """The windows of `range_ms` that end at `ends`."""
     low, high = positions(series, (ends - range_ms, ends))
     lengths = [len(times) for _, times, _ in series]
-    offsets = np.cumsum([0, *lengths[:-1]], dtype=np.int64)[:, None] if series else np.zeros((0, 1), dtype=np.int64)
+    ends_of = np.cumsum(lengths, dtype=np.int64)
+    bounds = np.stack([ends_of - lengths, ends_of], axis=1) if series else np.zeros((0, 2), dtype=np.int64)
+    offsets = bounds[:, :1]
     times = np.concatenate([times for _, times, _ in series]) if series else np.zeros(0, dtype=np.int64)
     values = np.concatenate([values for _, _, values in series]) if series else np.zeros(0)
     metrics = [labels if isinstance(labels, Metric) else Metric(labels) for labels, _, _ in series]
-    return Windows(metrics, times, values, low + offsets, high + offsets, ends - range_ms, ends, steps)
+    return Windows(metrics, times, values, low + offsets, high + offsets, ends - range_ms, ends, steps, bounds)
 
 
 def _dense(query: Query, found: Windows, least: int) -> Iterator[tuple[Times, Dense]]:

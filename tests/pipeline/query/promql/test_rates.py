@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.pipeline.query.promql.errors import PromqlError
 from monitoring.pipeline.query.promql.source import STALE, Samples
 from tests.pipeline.query.promql.asking import at, over, values
 from tests.pipeline.query.promql.memory import MemorySource
@@ -60,6 +61,36 @@ def test_a_name_that_is_not_one_of_a_counter_is_told() -> None:
     assert at(SOURCE, "rate(falling[5m])", 600).infos == [f'{text} "falling"']
     assert at(SOURCE, "rate(steady_total[5m])", 600).infos == []
     assert at(SOURCE, "delta(falling[5m])", 600).infos == []
+
+
+@pytest.mark.parametrize(
+    ("expr", "seconds", "expected"),
+    [
+        ("increase(steady_total[90s] anchored)", 150, 60),  # from the sample at the start of the window
+        ("increase(steady_total[100s] anchored)", 150, 120),  # from the one before it
+        ("increase(steady_total[90s] smoothed)", 150, 90),
+        ("rate(steady_total[30s] smoothed)", 100, 1),  # between two samples
+        ("increase(late_total[5m] anchored)", 480, 120),
+        ("delta(falling[90s] smoothed)", 150, -15),
+        ("increase(reset_total[2m] anchored)", 200, 60),
+        ("increase(reset_total[1m] smoothed)", 330, (20 + 60 * 0.5) - 20 * 0.5),  # began anew before its start
+        ("resets(reset_total[2m] anchored)", 200, 1),
+        ("changes(steady_total[30s] anchored)", 60, 1),
+        ("increase(steady_total[2m] anchored offset 1m)", 240, 120),
+        ("increase(steady_total[2m] offset 1m anchored)", 240, 120),
+    ],
+)
+def test_a_range_may_look_beyond_its_ends_instead_of_extrapolating(expr: str, seconds: float, expected: float) -> None:
+    assert values(SOURCE, expr, seconds) == {"{}": pytest.approx(expected, rel=1e-12)}
+
+
+def test_only_functions_of_a_change_can_look_beyond_a_range() -> None:
+    with pytest.raises(
+        PromqlError, match="anchored modifier can only be used with: changes, delta, increase, rate, resets"
+    ):
+        at(SOURCE, "sum_over_time(falling[5m] anchored)", 600)
+    with pytest.raises(PromqlError, match="not a subquery"):
+        at(SOURCE, "rate(falling[5m:1m] anchored)", 600)
 
 
 def rate_by_hand(samples: list[tuple[int, float]], start: int, end: int, counter: bool) -> float | None:
