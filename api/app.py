@@ -10,6 +10,7 @@ from monitoring.api import (
     analytics,
     audit,
     channels,
+    dashboard,
     explorer,
     export,
     frames,
@@ -32,7 +33,6 @@ from monitoring.api import (
     searches,
     session,
     silences,
-    start,
     tail,
 )
 from monitoring.api.asking import ORDER, QUERY, RANGE
@@ -53,8 +53,10 @@ RECORDS, JSON, LINES = (
 
 ROUTES: tuple[Route, ...] = (
     # method, path, least role, endpoint, query parameters, what the audit log calls a change
-    Route("GET", "/", None, start.page),
-    Route("GET", "/start.css", None, start.style),
+    Route("GET", "/", None, dashboard.index, free=True),
+    Route("GET", "/<name>", None, dashboard.named, free=True),
+    Route("GET", "/alerts/<alert_id>", None, dashboard.alert, free=True),
+    Route("GET", "/assets/<name>", None, dashboard.asset),
     Route("GET", "/explorer", None, explorer.page),
     Route("GET", "/explorer.js", None, explorer.script),
     Route("GET", "/explorer.css", None, explorer.style),

@@ -31,7 +31,9 @@ _EVENT: Shape = {
 
 SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/"): ("200", "text/html", None),
-    ("GET", "/start.css"): ("200", "text/css", None),
+    ("GET", "/<name>"): ("200", "text/html", None),
+    ("GET", "/alerts/<alert_id>"): ("200", "text/html", None),
+    ("GET", "/assets/<name>"): ("200", "text/javascript", None),
     ("GET", "/openapi.json"): ("200", _JSON, {"openapi": "text", "info": "object", "servers": "list",
                                               "paths": "object", "components": "object"}),
     ("GET", "/explorer"): ("200", "text/html", None),
