@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search test-faults docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search bench-metrics test-faults docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -52,6 +52,9 @@ bench-sdk: $(BIN)/.bench  ## what a log call, a request, an import cost, beside 
 
 bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; ARGS=--short for one million
 	$(BIN)/python -m bench.search $(ARGS)
+
+bench-metrics: $(BIN)/.dev  ## what metrics take in, keep and answer, beside prometheus; ARGS=--short for a tenth
+	$(BIN)/python -m bench.metric_query $(ARGS)
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference
