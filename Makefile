@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search bench-metrics test-faults docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols test-faults test-faults-notify test-compat docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,10 +30,17 @@ run: $(BIN)/.server  ## start everything on http://127.0.0.1:8321, data in .data
 	@MONITORING_DATA_DIR="$${MONITORING_DATA_DIR:-$(CURDIR)/.data}" exec $(BIN)/monitoring up
 
 test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of the faults
-	$(BIN)/python -m pytest -n 2 --dist=worksteal -q $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist=worksteal -q -m 'not compat' $(ARGS)
 
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
+
+test-compat: $(BIN)/.dev  ## beside other people's programs, such as Debian's prometheus: QUERIES=400 SEED=1
+	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat $(ARGS)
+
+test-faults-notify: $(BIN)/.dev  ## the long form for notifications: FAULTS=200 SEED=1
+	NOTIFY_FAULTS=$(or $(FAULTS),200) FAULT_SEED=$(or $(SEED),1) \
+	  $(BIN)/python -m pytest -q -s tests/consumers/test_notify_faults.py
 
 lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -55,6 +62,12 @@ bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; AR
 
 bench-metrics: $(BIN)/.dev  ## what metrics take in, keep and answer, beside prometheus; ARGS=--short for a tenth
 	$(BIN)/python -m bench.metric_query $(ARGS)
+
+bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="--events 1000000 --only otlp"
+	$(BIN)/python -m bench.protocols $(ARGS)
+
+bench-api: $(BIN)/.dev  ## the HTTP API: ingest, and 50 readers while events flow; bench/results-api.json
+	$(BIN)/python -m bench.api $(ARGS)
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from monitoring.api import asking
+from monitoring.api.params import Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.facets import DEFAULT_FIELDS, DEFAULT_VALUES, MAX_FIELDS, MAX_VALUES
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
@@ -16,9 +17,18 @@ from monitoring.pipeline.query.statistics import DEFAULT_ROWS, MAX_GROUP_BY, MAX
 __all__ = ["facets", "histogram", "patterns", "stats"]
 
 
+BUCKETS = Whole("buckets", "about how many", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
+FIELDS = Text("fields", "names of fields, divided by commas")
+VALUES = Whole("limit", "values of each field", default=DEFAULT_VALUES, most=MAX_VALUES)
+GROUP_BY = Text("group_by", "names of fields, or time, divided by commas")
+AGGREGATE = Text("aggregate", "like count,rate,p95(duration_ms)")
+ROWS = Whole("limit", "groups", default=DEFAULT_ROWS, most=MAX_ROWS)
+PATTERNS = Whole("limit", "templates", default=DEFAULT_PATTERNS, most=MAX_PATTERNS)
+
+
 def histogram(call: Call) -> Answer:
     """How many events match, by time and level: a bar chart's numbers."""
-    buckets = whole_number(call.params.get("buckets"), field="buckets", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
+    buckets = BUCKETS.of(call.params)
     start, end = asking.start(call), asking.end(call)
 
     def counted() -> tuple[dict[str, Any], str | None]:
@@ -33,7 +43,7 @@ def histogram(call: Call) -> Answer:
 def facets(call: Call) -> Answer:
     """The commonest values of fields among the events that match."""
     fields = asking.names(call, "fields", DEFAULT_FIELDS, MAX_FIELDS)
-    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT_VALUES, most=MAX_VALUES)
+    limit = VALUES.of(call.params)
     start, end = asking.start(call), asking.end(call)
 
     def counted() -> tuple[dict[str, Any], str | None]:
@@ -49,8 +59,8 @@ def stats(call: Call) -> Answer:
     """Counts, rates and numbers (sums, means, quantiles) of the events that match, by fields and time."""
     params = call.params
     group_by = asking.names(call, "group_by", (), MAX_GROUP_BY)
-    buckets = whole_number(params.get("buckets"), field="buckets", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
-    limit = whole_number(params.get("limit"), field="limit", default=DEFAULT_ROWS, most=MAX_ROWS)
+    buckets = BUCKETS.of(params)
+    limit = ROWS.of(params)
     start, end = asking.start(call), asking.end(call)
     try:
         wanted = aggregates(params.get("aggregate", "count"))
@@ -69,7 +79,7 @@ def stats(call: Call) -> Answer:
 
 def patterns(call: Call) -> Answer:
     """Similar messages folded to templates, with how often, since when and until when, and an example."""
-    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT_PATTERNS, most=MAX_PATTERNS)
+    limit = PATTERNS.of(call.params)
     start, end = asking.start(call), asking.end(call)
 
     def folded() -> tuple[dict[str, Any], str | None]:

@@ -6,17 +6,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from monitoring.api.params import Moment, OneOf, Text
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.clock import rfc3339
-from monitoring.pipeline.errors import MonitoringError, QuerySyntaxError
+from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
-from monitoring.pipeline.query.ranges import EARLIEST, LATEST, moment
+from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.query.search import Order
 
-__all__ = ["answered", "deadline", "end", "names", "order", "start"]
+__all__ = ["END", "ORDER", "QUERY", "RANGE", "START", "answered", "deadline", "end", "names", "order", "start"]
+
+QUERY = Text("query", "in the search language; empty: everything")
+START = Moment("start", "included")
+END = Moment("end", "excluded")
+RANGE = (QUERY, START, END)
+"""What all that read logs take."""
 
 _ORDERS: dict[str, Order] = {"newest": "newest", "oldest": "oldest", "desc": "newest", "asc": "oldest"}
 _LONGEST_NAME = 256
@@ -25,22 +32,17 @@ _LONGEST_NAME = 256
 
 def start(call: Call) -> int:
     """Where the range begins, nanoseconds since 1970. Raises Problem."""
-    return _moment(call, "start", EARLIEST)
+    return _moment(call, START, EARLIEST)
 
 
 def end(call: Call) -> int:
     """Where it ends, exclusive. Raises Problem."""
-    return _moment(call, "end", LATEST)
+    return _moment(call, END, LATEST)
 
 
-def _moment(call: Call, name: str, default: int) -> int:
-    text = call.params.get(name)
-    if not text:
-        return default
-    try:
-        return moment(text, call.runtime.now_ns())
-    except QuerySyntaxError as error:
-        raise Problem(400, f"{text[:60]!r} is no time", field=name, fix=error.hint) from error
+def _moment(call: Call, parameter: Moment, default: int) -> int:
+    text = call.params.get(str(parameter))
+    return parameter.at(text, call.runtime.now_ns()) if text else default
 
 
 def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tuple[str, ...]:
@@ -58,12 +60,12 @@ def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tupl
     return found
 
 
+ORDER = OneOf("order", "which come first", choices=tuple(_ORDERS))
+
+
 def order(call: Call, default: Order) -> Order:
     """Which events come first. Raises Problem."""
-    found = _ORDERS.get(call.params.get("order", default))
-    if found is None:
-        raise Problem(400, "not an order", field="order", fix="newest or oldest")
-    return found
+    return _ORDERS[ORDER.of(call.params) or default]
 
 
 def deadline(runtime: Runtime) -> Deadline:
@@ -78,7 +80,9 @@ def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | Non
     with runtime.gate.entered():
         answer, partial = ask()
     answer["complete_through"] = complete
-    answer["took_ms"] = round((time.perf_counter() - began) * 1000, 3)
+    took = time.perf_counter() - began
+    runtime.tally.observe("query", took)
+    answer["took_ms"] = round(took * 1000, 3)
     if partial is not None:
         answer["partial"] = {"reason": partial}
     return answer

@@ -7,12 +7,15 @@ import contextlib
 from flask import Response
 
 from monitoring.api import asking
-from monitoring.api.problems import Problem
+from monitoring.api.params import OneOf
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, MEDIA_TYPES, Format, export
 from monitoring.pipeline.query.search import Page
 
 __all__ = ["logs"]
+
+
+FORMAT = OneOf("format", "of each event", choices=FORMATS, default="ndjson")
 
 
 def logs(call: Call) -> Answer:
@@ -38,7 +41,4 @@ def logs(call: Call) -> Answer:
 
 
 def _format(call: Call) -> Format:
-    for form in FORMATS:
-        if call.params.get("format", "ndjson") == form:
-            return form
-    raise Problem(400, "not a format", field="format", fix=" or ".join(FORMATS))
+    return next(form for form in FORMATS if form == FORMAT.of(call.params))

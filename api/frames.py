@@ -18,6 +18,7 @@ import orjson
 from flask import Response, request
 
 from monitoring.api.body import read_body
+from monitoring.api.params import OneOf, Text, Whole
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.bus.frame import Frame, iter_records
@@ -25,6 +26,12 @@ from monitoring.pipeline.errors import FrameCorrupt, SignalUnknown
 from monitoring.pipeline.events.signals import SIGNALS
 
 __all__ = ["ask", "publish", "report"]
+
+SIGNAL = OneOf("signal", "of the lane", choices=tuple(SIGNALS))
+PARTITION = Whole("partition", "of the lane, for good", least=0, most=999_999)
+LANE = Text("lane", "32 lower-case hex digits", longest=32)
+ENTRY_ID = Text("id", "of an entry of the stream", longest=41)
+LANE_OF = (SIGNAL, PARTITION, LANE)
 
 MAX_REPORT_BYTES = 1 << 16
 _LANE = re.compile(r"[0-9a-f]{32}")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import apsw
 
 from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
-from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.errors import BusUnavailable, MonitoringError
+from monitoring.pipeline.events.signals import SIGNALS
+from monitoring.pipeline.overview import overview as at_a_glance
+from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.status import gather
 
-__all__ = ["UNREADY_LAG_SECONDS", "live", "ready", "status"]
+__all__ = ["UNREADY_LAG_SECONDS", "facts", "live", "overview", "ready", "status"]
 
 UNREADY_LAG_SECONDS = 60.0
 """A killed drain is replaced within 15 s; frames that wait four times as long say that nobody drains."""
@@ -36,8 +40,34 @@ def ready(call: Call) -> Answer:
 
 def status(call: Call) -> Answer:
     """Lag, rates, drops, dead letters, producers and the books by partition."""
+    return facts(call.runtime)
+
+
+def overview(call: Call) -> Answer:
+    """Health at a glance: the instance, requests, host, services and ingest of the last five minutes."""
     runtime = call.runtime
-    return gather(runtime.catalog, runtime.streams, now_ns=runtime.now_ns())
+    return runtime.glance.get(lambda: _overview(runtime))
+
+
+def _overview(runtime: Runtime) -> dict[str, Any]:
+    with runtime.gate.entered():
+        return at_a_glance(
+            runtime.store,
+            runtime.metrics,
+            facts(runtime),
+            now_ns=runtime.now_ns(),
+            deadline=Deadline(runtime.settings.number("query_timeout")),
+            alerts=runtime.alerts,
+        )
+
+
+def facts(runtime: Runtime) -> dict[str, Any]:
+    """The state of the instance, whether or not a bus is known."""
+    try:
+        streams = runtime.streams
+    except BusUnavailable:
+        streams = None
+    return gather(runtime.catalog, streams, now_ns=runtime.now_ns())
 
 
 def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:
@@ -50,7 +80,8 @@ def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:
 
 
 def _bus(runtime: Runtime) -> str:
-    runtime.transport.partitions("logs")
+    for signal in SIGNALS:
+        runtime.transport.partitions(signal)
     return ""
 
 
@@ -64,7 +95,11 @@ def _store(runtime: Runtime) -> str:
 
 def _lag(runtime: Runtime) -> str:
     now = runtime.now_ns()
-    waits = [runtime.streams.oldest_created("logs", number) for number in runtime.catalog.partitions()]
+    waits = [
+        runtime.streams.oldest_created(signal, number)
+        for signal in SIGNALS
+        for number in runtime.catalog.partitions(signal)
+    ]
     seconds = max((now - created) / 1e9 for created in [now, *(wait for wait in waits if wait is not None)])
     return "" if seconds < UNREADY_LAG_SECONDS else f"the oldest frame has waited for {seconds:.0f} s: is a worker up?"
 

@@ -7,16 +7,17 @@ The Content-Type is not asked: `curl --data-binary` calls everything a form. Wha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import orjson
 
 from monitoring.api.problems import Problem
-from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
+from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Rejected
 from monitoring.pipeline.events.lenient import Defaults, NotAnEvent, event_from_json_line, rejected
+from monitoring.pipeline.events.signals import Row
+from monitoring.pipeline.ingest.intake import Intake
 
-__all__ = ["Intake", "parse"]
+__all__ = ["parse"]
 
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -30,15 +31,14 @@ _MAY_GROW = MAX_EVENT_BYTES // 8
 """A control character becomes six bytes (`\\u0001`) in attributes, so a shorter line cannot make too large an event."""
 
 
-class Intake(NamedTuple):
-    """What a body held. `Rejected.line` counts lines of NDJSON, items of an array, from 1."""
-
-    events: list[Event]
-    rejected: list[Rejected]
-
-
-def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
-    """The events of a body of at most `most` lines or items.
+def parse(
+    body: bytes,
+    defaults: Defaults,
+    source: str,
+    most: int,
+    read: Callable[[bytes, Defaults], Row] = event_from_json_line,
+) -> Intake:
+    """The events of a body of at most `most` lines or items; `read` reads one, and raises NotAnEvent.
 
     Raises Problem 413 where there are more, 400 for an array that is no JSON and for compressed bytes.
     """
@@ -46,12 +46,12 @@ def parse(body: bytes, defaults: Defaults, *, source: str, most: int) -> Intake:
         if body.startswith(magic):
             raise Problem(400, f"the body is {coding} data", field="Content-Encoding", fix=f"say so: {coding}")
     body = body.removeprefix(_BOM)
-    events: list[Event] = []
+    events: list[Row] = []
     refused: list[Rejected] = []
     keep = events.append
     for number, line in _parts(body, most):
         try:
-            event = event_from_json_line(line, defaults)
+            event = read(line, defaults)
             if len(line) > _MAY_GROW and sum(len(text.encode()) for text in event[2:]) > MAX_EVENT_BYTES:
                 raise NotAnEvent(f"longer than {MAX_EVENT_BYTES} bytes")
         except NotAnEvent as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitoring.api.params import OneOf, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.replay import describe, replay_once
 from monitoring.pipeline.store import dead_letters
@@ -13,15 +14,13 @@ from monitoring.pipeline.store.dead_letters import KINDS, Letter
 
 __all__ = ["listing", "one", "replay"]
 
-MOST = 1000
+LIMIT = Whole("limit", "letters", default=100, most=1000)
+KIND = OneOf("kind", "only these", choices=tuple(KINDS))
 
 
 def listing(call: Call) -> Answer:
     """The newest dead letters first, their raw bytes cut short; `total` counts all that are kept."""
-    limit = whole_number(call.params.get("limit"), field="limit", default=100, most=MOST)
-    kind = call.params.get("kind")
-    if kind is not None and kind not in KINDS:
-        raise Problem(400, "not a kind of dead letter", field="kind", fix=f"one of {', '.join(KINDS)}")
+    limit, kind = LIMIT.of(call.params), KIND.of(call.params)
     replayed = call.runtime.replays.done()
     found = dead_letters.letters(call.runtime.catalog, limit=limit, kind=kind)
     total = dead_letters.count(call.runtime.catalog)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from monitoring.api import asking
+from monitoring.api.params import Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.query import search as searching
 from monitoring.pipeline.query.context import DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS
 from monitoring.pipeline.query.limits import DEFAULT_EVENTS, MAX_EVENTS
@@ -14,10 +15,16 @@ from monitoring.pipeline.query.limits import DEFAULT_EVENTS, MAX_EVENTS
 __all__ = ["context", "one", "search"]
 
 
+LIMIT = Whole("limit", "events of a page", default=DEFAULT_EVENTS, most=MAX_EVENTS)
+CURSOR = Text("cursor", "next_cursor of the page before")
+BEFORE = Whole("before", "neighbours", default=DEFAULT_NEIGHBOURS, most=MAX_NEIGHBOURS, least=0)
+AFTER = Whole("after", "neighbours", default=DEFAULT_NEIGHBOURS, most=MAX_NEIGHBOURS, least=0)
+
+
 def search(call: Call) -> Answer:
     """Search: a page of the events that match."""
     params, runtime = call.params, call.runtime
-    limit = whole_number(params.get("limit"), field="limit", default=DEFAULT_EVENTS, most=MAX_EVENTS)
+    limit = LIMIT.of(params)
     order = asking.order(call, "newest")
     start, end = asking.start(call), asking.end(call)
 
@@ -47,10 +54,7 @@ def one(call: Call, event_id: str) -> Answer:
 
 def context(call: Call, event_id: str) -> Answer:
     """An event among its neighbours: what the same service on the same host said right before and after."""
-    sizes = {
-        name: whole_number(call.params.get(name), field=name, default=DEFAULT_NEIGHBOURS, most=MAX_NEIGHBOURS, least=0)
-        for name in ("before", "after")
-    }
+    sizes = {"before": BEFORE.of(call.params), "after": AFTER.of(call.params)}
 
     def neighbours() -> tuple[dict[str, Any], str | None]:
         found = call.runtime.store.context(event_id, **sizes, deadline=asking.deadline(call.runtime))

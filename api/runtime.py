@@ -5,6 +5,7 @@ gunicorn may load the application before it forks; no connection, lock or thread
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import threading
@@ -16,21 +17,33 @@ from typing import TypeVar
 import redis
 
 from monitoring.api.auth import Verifier
+from monitoring.api.cors import Origins
+from monitoring.api.failures import Failures
+from monitoring.api.glance import Glance
+from monitoring.api.proxy import Proxies
 from monitoring.api.quota import Quotas
+from monitoring.api.ratelimit import RateLimits
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
+from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.events.signals import LOGS, SIGNALS, Signal
+from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
+from monitoring.pipeline.redact import Redactor, redactor_from
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
-from monitoring.pipeline.store.keys import Keys
+from monitoring.pipeline.store.keys import Key, Keys
+from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
 from monitoring.pipeline.store.searches import Searches
+from monitoring.pipeline.store.sessions import Session, Sessions
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -39,7 +52,7 @@ T = TypeVar("T")
 _log = logging.getLogger("monitoring.api")
 
 CLOSE_SECONDS = 1.0
-"""Everything stops within five seconds, and what is not sent waits in the spool."""
+"""Everything stops within five seconds, each signal's lane in one, and what is not sent waits in the spool."""
 PARTITIONS_SECONDS = 5.0
 """How long the number of partitions is believed: it changes once in a deployment's life, and only grows."""
 
@@ -52,6 +65,12 @@ class Runtime:
         self.now_ns = now_ns
         self.stopping: Callable[[], bool] = lambda: False
         """Whether this process is about to end: what is streamed ends then."""
+        self.authorize: Callable[[], tuple[str, str] | None] = lambda: None
+        """Whom the application around us knows the current request to be of: name and role."""
+        self.alerts: Alerts = lambda: None
+        """How many alerts there are, for the overview."""
+        self.proxies = Proxies(settings)
+        self.origins = Origins(settings)
         self._inherited: list[object] = []
         self._forget()
         _after_fork(self)
@@ -83,7 +102,51 @@ class Runtime:
     @property
     def verifier(self) -> Verifier:
         """The API keys, behind their cache."""
-        return self._once("verifier", lambda: Verifier(self.keys, now_ns=self.now_ns))
+        return self._once("verifier", lambda: Verifier(self.keys.verify, now_ns=self.now_ns))
+
+    @property
+    def sessions(self) -> Sessions:
+        """The browser sessions."""
+        lifetime = self.settings.number("session_lifetime")
+        return self._once("sessions", lambda: Sessions(self.control, lifetime_seconds=lifetime, now_ns=self.now_ns))
+
+    @property
+    def session_verifier(self) -> Verifier:
+        """The browser sessions, as keys, behind their cache."""
+        return self._once("session_verifier", lambda: Verifier(self._session_key, now_ns=self.now_ns))
+
+    def _session_key(self, text: str) -> Key | None:
+        session = self.sessions.find(text)
+        return None if session is None else self.key_of(session)
+
+    def key_of(self, session: Session) -> Key | None:
+        """What a session may do, as a key that expires with it: that of its own key, or of its link."""
+        if session.key:
+            key = self.keys.get(session.key)
+            ends = None if key is None else min(key.expires or session.expires, session.expires)
+            return None if key is None else dataclasses.replace(key, expires=ends)
+        return Key(f"session:{session.id}", session.id, session.name, session.role, session.created,
+                   session.expires, None, None, None)  # fmt: skip
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log."""
+        return self._once("audit", lambda: Audit(self.control, now_ns=self.now_ns))
+
+    @property
+    def failures(self) -> Failures:
+        """Which failed attempts are written down."""
+        return self._once("failures", Failures)
+
+    @property
+    def limits(self) -> RateLimits:
+        """How often somebody may ask."""
+        return self._once("limits", lambda: RateLimits(self.settings, lambda: self.bus))
+
+    @property
+    def redactor(self) -> Redactor:
+        """Hides secrets in what is written down."""
+        return self._once("redactor", lambda: redactor_from(self.settings))
 
     @property
     def quotas(self) -> Quotas:
@@ -156,8 +219,12 @@ class Runtime:
 
     @property
     def publisher(self) -> Publisher:
-        """The process's own lane, spooled: what it has fsynced is answered for."""
-        return self._once("publisher", self._make_publisher)
+        """The process's own lane of logs, see `publisher_of`."""
+        return self.publisher_of(LOGS)
+
+    def publisher_of(self, signal: Signal) -> Publisher:
+        """The process's own lane of a signal, spooled: what it has fsynced is answered for."""
+        return self._once(f"publisher:{signal.name}", lambda: self._make_publisher(signal))
 
     @property
     def store(self) -> SqliteStore:
@@ -168,25 +235,46 @@ class Runtime:
         return found
 
     @property
+    def metrics(self) -> SqliteMetricStore:
+        """This thread's metric store. Raises StoreCorrupt where the data directory has none."""
+        found: SqliteMetricStore | None = getattr(self._local, "metrics", None)
+        if found is None:
+            found = self._local.metrics = open_metrics(self.settings)
+        return found
+
+    @property
+    def tally(self) -> Tally:
+        """What all processes of the server count together."""
+        return self._once("tally", lambda: Tally(lambda: self.bus))
+
+    @property
+    def glance(self) -> Glance:
+        """The overview, put together once a second however many look at it."""
+        return self._once("glance", Glance)
+
+    @property
     def catalog(self) -> Catalog:
         """The catalog of this thread's store."""
         return self.store.catalog
 
     def close(self) -> None:
         """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""
-        publisher, control, reader = (self._open.get(name) for name in ("publisher", "control", "reader"))
+        control, reader = (self._open.get(name) for name in ("control", "reader"))
+        publishers = [self._open.get(f"publisher:{name}") for name in SIGNALS]
         self._forget()
-        if isinstance(publisher, Publisher):
-            publisher.close(CLOSE_SECONDS)
+        for publisher in publishers:
+            if isinstance(publisher, Publisher):
+                publisher.close(CLOSE_SECONDS)
         for resource in (reader, control):
             if isinstance(resource, Reader | Control):
                 resource.close()
 
-    def _make_publisher(self) -> Publisher:
+    def _make_publisher(self, signal: Signal) -> Publisher:
         chosen = self.settings
         return Publisher(
             self._new_transport,
             service="monitoring-api",
+            signal=signal.name,
             max_events=chosen.whole("buffer_events"),
             max_bytes=chosen.whole("buffer_bytes"),
             frame_events=chosen.whole("frame_events"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Text
 from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call
 from monitoring.pipeline.errors import PermanentError, QuerySyntaxError
 
 __all__ = ["listing", "remove", "save"]
+
+
+SAVE = Fields(Text("query", "in the search language, like level:error", required=True))
 
 
 def listing(call: Call) -> Answer:
@@ -17,10 +20,10 @@ def listing(call: Call) -> Answer:
 
 def save(call: Call, name: str) -> Answer:
     """Save a query by a name, in place of what had it."""
-    query = json_object(("query",)).get("query")
-    if not isinstance(query, str):
-        raise Problem(400, "a query is needed", field="query", fix='{"query": "level:error"}')
+    query = SAVE.read()["query"]
     try:
+        known = call.runtime.searches.get(name)
+        call.changed(before=known.describe() if known else None)
         return call.runtime.searches.save(name, query).describe()
     except QuerySyntaxError:
         raise
@@ -33,4 +36,5 @@ def remove(call: Call, name: str) -> Answer:
     found = call.runtime.searches.remove(name)
     if found is None:
         raise Problem(404, "there is no such search", field="name", fix="GET /api/v1/searches lists them")
+    call.changed(before=found.describe())
     return found.describe()

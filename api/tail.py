@@ -11,9 +11,9 @@ import orjson
 from flask import Response, request
 
 from monitoring.api import asking
-from monitoring.api.auth import authorize
+from monitoring.api.params import Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.query.completeness import complete_through
@@ -32,16 +32,19 @@ RETRY_MS = 2000
 """When a browser connects again after an interruption."""
 
 
+RECENT = Whole("limit", "of the newest events that are there already", default=0, most=MAX_EVENTS, least=0)
+
+
 def logs(call: Call) -> Answer:
     """What arrives and matches, as server-sent events, for as long as somebody reads."""
     query = call.params.get("query", "")
     parse(query)
-    recent = whole_number(call.params.get("limit"), field="limit", default=0, most=MAX_EVENTS, least=0)
+    recent = RECENT.of(call.params)
     follower = Follower(_Source(call.runtime), query, call.runtime.now_ns)
     position = _position(request.headers.get("Last-Event-ID"))
     with contextlib.ExitStack() as place:
         place.enter_context(call.runtime.streams_gate.entered())
-        stream = _stream(call.runtime, follower, recent, position, request.headers.get("Authorization"))
+        stream = _stream(call, follower, recent, position)
         response = Response(stream, mimetype="text/event-stream")
         response.call_on_close(place.pop_all().close)
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events until it has a buffer full
@@ -58,9 +61,7 @@ def _position(sent: str | None) -> int | None:
     return int(sent)
 
 
-def _stream(
-    runtime: Runtime, follower: Follower, recent: int, position: int | None, authorization: str | None
-) -> Iterator[bytes]:
+def _stream(call: Call, follower: Follower, recent: int, position: int | None) -> Iterator[bytes]:
     events = follower.begin(EARLIEST, recent) if position is None else follower.resume(position)
     yield b"retry: %d\n\n" % RETRY_MS  # whoever has read this misses nothing that comes from now on
     spoke = time.monotonic()
@@ -74,7 +75,7 @@ def _stream(
             yield b"".join(pieces)
             spoke = time.monotonic()
         time.sleep(POLL_SECONDS)
-        if runtime.stopping() or not _still_allowed(runtime, authorization):
+        if call.runtime.stopping() or not call.still_allowed("viewer"):
             return
         with contextlib.suppress(MonitoringError):  # best effort: the next look finds what this one could not
             events = []
@@ -83,15 +84,6 @@ def _stream(
 
 def _message(event: dict[str, Any], position: int) -> bytes:
     return b"id: %d\ndata: %s\n\n" % (position, orjson.dumps(event))
-
-
-def _still_allowed(runtime: Runtime, authorization: str | None) -> bool:
-    """Whether the key that asked has not been revoked since."""
-    try:
-        authorize(runtime.verifier, authorization, "viewer")
-    except Problem:
-        return False
-    return True
 
 
 class _Source:

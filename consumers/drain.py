@@ -26,6 +26,7 @@ from functools import partial
 from monitoring.consumers import poison, stop
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
+from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreCorrupt, StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.batch import Batch
@@ -102,6 +103,7 @@ class Drain:
 
     def __init__(self, chosen: Settings, *, me: Holder | None = None) -> None:
         self.streams = Streams(connect(chosen.text("bus_url")))
+        self._tally = Tally(lambda: self.streams.client)
         self._store: LogStore = open_store(chosen)
         self._stores: dict[str, Store] = {METRICS: open_metrics(chosen), "logs": self._store}
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
@@ -269,7 +271,9 @@ class Drain:
             entries = ordinary
             batch = partition.admit(entries)
             partition.set_load(heavy=len(batch.rows) * 2 >= self._batch_events)
+            began = time.perf_counter()
             partition.write(batch)
+            self._tally.observe(f"commit|{partition.signal}", time.perf_counter() - began)
         failpoint.hit("drain.committed")
         held.committed_at = time.monotonic()
         self._settle(held, batch)

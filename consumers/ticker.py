@@ -20,10 +20,13 @@ import redis
 from monitoring.consumers import stop
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.streams import META_KEY, Streams, connect, exchange
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
+from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.outbox import Outbox
 
 __all__ = ["MAINTENANCE_SECONDS", "Observed", "Ticker", "claim_bus", "drains_to_enqueue", "drains_to_remove", "run"]
 
@@ -33,6 +36,8 @@ TICK_SECONDS = 1.0
 """A killed drain is replaced within this and its lease's 8 s; a tick costs 0.5 ms."""
 MAINTENANCE_SECONDS = 60.0
 """How often retention and the like are due: they find nothing to do most times, in some milliseconds."""
+HEARTBEAT_SECONDS = 60.0
+"""As often as services that watch heartbeats expect; the notify job pings while all is well."""
 SWEEP_SECONDS = 60.0
 OWNER_KEY = "monitoring:owner"
 _OWNER_SECONDS = 15
@@ -75,6 +80,11 @@ class Ticker:
         self._client = client
         self._streams = Streams(client)
         self._catalog = Catalog(chosen.data / CATALOG_FILE)
+        self._control_file = chosen.data / FILE_NAME
+        self._control: Control | None = None
+        self._heartbeat = bool(chosen.text("heartbeat_url"))
+        self._beaten_at: float | None = None
+        self._outbox_trouble = False
         self._maintained_at: float | None = None
         self._swept_at: float | None = None
 
@@ -90,18 +100,42 @@ class Ticker:
             if jobs.queued(self._client, jobs.MAINTENANCE) == 0 and jobs.enqueue(self._client, jobs.MAINTENANCE):
                 names.append(jobs.MAINTENANCE)
             self._maintained_at = now
+        if self._notices_due(now) and jobs.queued(self._client, jobs.NOTIFY) == 0:
+            names += [jobs.NOTIFY] * jobs.enqueue(self._client, jobs.NOTIFY)
         if self._due(self._swept_at, now, SWEEP_SECONDS):
             self._sweep()
             self._swept_at = now
         return names
 
     def close(self) -> None:
-        """Give up the catalog; the client is its owner's."""
+        """Give up the catalog and control.db; the client is its owner's."""
         self._catalog.close()
+        if self._control is not None:
+            self._control.close()
 
     @staticmethod
     def _due(last: float | None, now: float, every_seconds: float) -> bool:
         return last is None or now - last >= every_seconds
+
+    def _notices_due(self, now: float) -> bool:
+        """Whether something waits in the outbox, or the heartbeat is due.
+
+        A trouble with control.db is said once and stops nothing else: drains are not to depend on it.
+        """
+        if self._heartbeat and self._due(self._beaten_at, now, HEARTBEAT_SECONDS):
+            self._beaten_at = now
+            return True
+        try:
+            if self._control is None:
+                self._control = Control(self._control_file)
+            due = Outbox(self._control).due_at()
+        except MonitoringError as error:
+            if not self._outbox_trouble:
+                _log.error("%s; notices wait until it can be read", error)
+            self._outbox_trouble = True
+            return False
+        self._outbox_trouble = False
+        return due is not None and due <= wall_ns()
 
     def _announce(self) -> None:
         """Make the server ours, also after it lost everything: publishers wait for its meta key."""

@@ -18,10 +18,11 @@ import redis
 from monitoring.pipeline.bus.streams import exchange
 from monitoring.pipeline.errors import PermanentError
 
-__all__ = ["ALLOWED", "DRAIN", "MAINTENANCE", "QUEUES", "enqueue", "queue_name", "queued"]
+__all__ = ["ALLOWED", "DRAIN", "MAINTENANCE", "NOTIFY", "QUEUES", "enqueue", "queue_name", "queued"]
 
 DRAIN = "monitoring.consumers.drain.run"
 MAINTENANCE = "monitoring.consumers.maintenance.run"
+NOTIFY = "monitoring.consumers.notify.run"
 
 QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
 """What `monitoring worker --queue` takes."""
@@ -29,6 +30,7 @@ QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
 ALLOWED: Mapping[str, str] = {
     DRAIN: "monitoring-drain",
     MAINTENANCE: "monitoring-maintenance",
+    NOTIFY: "monitoring-notify",
 }
 """Each job function, by its dotted name, with the one queue it may come from."""
 

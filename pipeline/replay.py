@@ -8,8 +8,9 @@ from typing import Any
 
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import rfc3339
-from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.lenient import Defaults, event_from_json_line
+from monitoring.pipeline.events.signals import Row
+from monitoring.pipeline.ingest.metric_items import delta_from_json_line
 from monitoring.pipeline.store import dead_letters
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.promises import Replays
@@ -32,8 +33,10 @@ def replay_once(
     if record.events is not None:
         return record.events, True
 
-    def parse(raw: bytes) -> Event:
-        return event_from_json_line(raw, Defaults(received_ns=letter.content.created))
+    read = delta_from_json_line if letter.signal == "metrics" else event_from_json_line
+
+    def parse(raw: bytes) -> Row:
+        return read(raw, Defaults(received_ns=letter.content.created))
 
     events = dead_letters.replay(
         letter, transport, instance=instance, parse=parse, now_ns=record.created, timeout_seconds=timeout_seconds

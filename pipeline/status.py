@@ -24,7 +24,7 @@ import orjson
 from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
-from monitoring.pipeline.events.signals import SIGNALS
+from monitoring.pipeline.events.signals import LOGS, METRICS, SIGNALS
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
 from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.lease import peek
@@ -142,7 +142,8 @@ def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[st
         "time": rfc3339(now_ns),
         "instance": catalog.instance,
         "drains": len(catalog.drains()),
-        "totals": _totals(partitions),
+        "totals": _totals([part for part in partitions if part["signal"] == LOGS.name]),
+        "metrics": _totals([part for part in partitions if part["signal"] == METRICS.name]),
         "partitions": partitions,
         "producers": [producer.document() for producer in everyone[:MOST_PRODUCERS]],
         "producers_not_listed": max(0, len(everyone) - MOST_PRODUCERS),

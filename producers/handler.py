@@ -43,15 +43,19 @@ def publish(record: logging.LogRecord) -> None:
         client.trouble.bug("a log record could not be read", error)
         return
     values[SEEN] = True
-    if _expected.get() is None or not _was_expected(record.name, event.message):
+    if not _repeats or not _was_expected(record.name, event.message):
         client.emit(event, False)
 
 
+_repeats = False
+"""Whether `expect_again` was ever called in this process."""
 _expected: ContextVar[tuple[str, str] | None] = ContextVar("monitoring_expected", default=None)
 
 
 def expect_again(logger: str, text: str) -> None:
     """What was published just now will come once more, as a record of this logger whose message holds the text."""
+    global _repeats
+    _repeats = True
     _expected.set((logger, text))
 
 

@@ -23,7 +23,7 @@ from monitoring.pipeline.events.defaults import file_stem, host_name
 from monitoring.pipeline.publish.barrier import Ack
 from monitoring.pipeline.publish.connect import publisher_from
 from monitoring.pipeline.publish.publisher import EXIT_SECONDS
-from monitoring.pipeline.redact import Redactor
+from monitoring.pipeline.redact import redactor_from
 from monitoring.pipeline.settings import Settings, Value
 from monitoring.producers import client as clients
 from monitoring.producers import fork, handler, instrumentation
@@ -167,20 +167,6 @@ class Sdk:
         self.own.renew_after_fork()
         if fork.may_start_threads():
             self.rounds.begin()
-
-
-def redactor_from(chosen: Settings) -> Redactor:
-    """The redactor of these settings. Raises SettingsError that names what cannot be used."""
-    patterns: dict[str, str] = {}
-    for line in chosen.lines("redact_patterns"):
-        kind, found, pattern = line.partition("=")
-        if not found or not kind.strip():
-            raise SettingsError(f"MONITORING_REDACT_PATTERNS: {line!r} is not `kind=pattern`")
-        patterns[kind.strip()] = pattern.strip()
-    try:
-        return Redactor(keys=chosen.names("redact_keys"), patterns=patterns, allow=chosen.lines("redact_allow"))
-    except SettingsError as error:
-        raise SettingsError(f"MONITORING_REDACT_PATTERNS, MONITORING_REDACT_ALLOW: {error}") from None
 
 
 def program_name() -> str:

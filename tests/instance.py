@@ -35,13 +35,15 @@ class Instance:
                 "MONITORING_DATA_DIR": str(data),
                 "MONITORING_BUS_URL": url,
                 "MONITORING_DISK_RESERVE": "0",
+                "MONITORING_RATE_KEY": "0",  # a test asks more often in a second than people in a minute
+                "MONITORING_RATE_FAILED": "0",
                 **environment,
             }
         )
         self.data = data
         self.catalog = Catalog.create_or_open(data / CATALOG_FILE, partitions=PARTITIONS)
         self.streams = Streams(connect(url))
-        self.streams.announce({"logs": PARTITIONS}, self.catalog.instance)
+        self.streams.announce({"logs": PARTITIONS, "metrics": 1}, self.catalog.instance)
         self.keys = {"admin": ensure_admin_key(data)}
         with contextlib.closing(Control(data / FILE_NAME)) as control:
             table = Keys(control)

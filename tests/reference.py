@@ -18,9 +18,11 @@ import pynvml
 
 from monitoring.api.app import ROUTES
 from monitoring.cli import main as command_line
+from monitoring.pipeline.query.named import NAMED
 from monitoring.pipeline.redact.shapes import SHAPES
 from monitoring.pipeline.redact.vocabulary import CONCEPTS, KEY_OWNERS
 from monitoring.pipeline.settings import TABLE, Setting
+from monitoring.pipeline.vitals import FAMILIES
 from monitoring.producers.collectors import host_collectors
 from monitoring.producers.container import ContainerCollector
 from monitoring.producers.filesystems import FileSystemCollector
@@ -150,6 +152,17 @@ def routes_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def vitals_table() -> str:
+    """The table of the instance's own metrics in docs/api.md."""
+    lines = ["| metric | kind | labels | |", "|---|---|---|---|"]
+    for family in FAMILIES:
+        name = family.name + ("_total" if family.kind == "counter" else "")
+        lines.append(
+            f"| `{name}` | {family.kind} | {', '.join(f'`{each}`' for each in family.labels)} | {family.help} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def collector_tables() -> dict[str, str]:
     """The tables of metrics in docs/collectors.md, by the name of the collector: what its instruments say."""
     made = {name: Registry() for name in ("process", "system", "gpu", "container", "all")}
@@ -202,6 +215,16 @@ def names_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def named_table() -> str:
+    """The table of queries that have a name, in docs/promql.md."""
+    lines = ["| name | what it tells | unit | PromQL |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {query.about} | {query.unit} | `{query.expr.replace('|', chr(92) + '|')}` |"
+        for name, query in NAMED.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every page that has generated parts, as it should be."""
     api = (DOCS / "api.md").read_text()
@@ -213,7 +236,8 @@ def pages() -> dict[Path, str]:
         DOCS / "collectors.md": collectors,
         DOCS / "settings.md": settings_page(),
         DOCS / "cli.md": commands_page(),
-        DOCS / "api.md": _replaced(api, "routes", routes_table()),
+        DOCS / "promql.md": _replaced((DOCS / "promql.md").read_text(), "named", named_table()),
+        DOCS / "api.md": _replaced(_replaced(api, "routes", routes_table()), "vitals", vitals_table()),
         DOCS / "redaction.md": _replaced(redaction, "names", names_table()),
     }
 

@@ -24,7 +24,11 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("producers", "pipeline", "consumers", "api")
 FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DATA_FILES = {"monitoring/py.typed", "monitoring/pipeline/query/grammar.lark"}
+DATA_FILES = {
+    "monitoring/py.typed",
+    "monitoring/pipeline/query/grammar.lark",
+    *(f"monitoring/api/pages/explorer.{kind}" for kind in ("html", "js", "css")),
+}
 
 
 def _modules(tree: Path) -> set[str]:

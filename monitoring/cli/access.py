@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -61,6 +61,25 @@ class Remote:
             address += f"?{urlencode(query)}"
         return self._exchange(method, address, body)
 
+    def ask(self, path: str, query: Mapping[str, str]) -> Any:
+        """The JSON that a GET of this path, from the root, answers."""
+        return self._exchange("GET", f"{self._url}/{path}?{urlencode(query)}", None)
+
+    def stream(self, *path: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        """What a GET of the endpoint answers, as it comes."""
+        address = "/".join((self._url, "api", "v1", *(quote(part, safe="") for part in path)))
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            f"{address}?{urlencode(query)}", headers={"Authorization": f"Bearer {self._key}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme was checked
+                while piece := answer.read(1 << 16):
+                    yield piece
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from error
+        except (OSError, ValueError) as error:
+            raise RetryableError(f"{self._url} does not answer: {getattr(error, 'reason', error)}") from error
+
     def _exchange(self, method: str, address: str, body: Any) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             address,
@@ -81,6 +100,8 @@ def _refusal(error: urllib.error.HTTPError) -> MonitoringError:
     kind = RetryableError if error.code in (429, 503) else PermanentError
     try:
         problem = orjson.loads(error.read(1 << 20))
+        if "errorType" in problem:  # Prometheus' shape
+            return kind(problem["error"])
         fix = f" ({problem['fix']})" if problem.get("fix") else ""
         return kind(f"{problem['detail']}{fix}")
     except (ValueError, KeyError, TypeError, AttributeError, OSError):

@@ -13,6 +13,7 @@ import click
 import orjson
 
 from monitoring.cli.access import is_local, remote
+from monitoring.cli.local import note
 from monitoring.pipeline import replay as again
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.bus.embedded import locate
@@ -54,6 +55,7 @@ def keys_create(name: str, role: str, expires_days: float | None, quota: int | N
             expires = None if seconds is None else wall_ns() + int(seconds * 1e9)
             key, text = table.create(name, role, expires=expires, quota=quota)
             found = {"key": text, **key.describe(wall_ns())}
+        note(chosen, "key.create", key.prefix, after=key.describe(wall_ns()))
     else:
         body = {"name": name, "role": role, "expires_seconds": seconds, "quota": quota}
         found = remote(chosen).call("POST", "keys", body=body)
@@ -85,10 +87,12 @@ def keys_revoke(identity: str, as_json: bool) -> None:
     chosen = settings_table.load()
     if is_local(chosen):
         with _keys(chosen) as table:
+            known = table.get(identity)
             key = table.revoke(identity)
-        if key is None:
+        if key is None or known is None:
             raise PermanentError(f"there is no key {identity}: `monitoring keys list` shows all")
         found = key.describe(wall_ns())
+        note(chosen, "key.revoke", key.prefix, before=known.describe(wall_ns()), after=found)
     else:
         found = remote(chosen).call("DELETE", "keys", identity)
     click.echo(_dumps(found) if as_json else f"revoked {found['prefix']} ({found['name']})")
@@ -172,7 +176,9 @@ def _replay(chosen: Settings, letter_id: str) -> tuple[int, bool]:
     with _catalog(chosen) as catalog, _replays(chosen) as replays:
         client = connect(locate(chosen))
         with contextlib.closing(StreamTransport(client, stream_length=chosen.whole("stream_length"))) as transport:
-            return again.replay_once(_letter(catalog, letter_id), transport, replays, instance=catalog.instance)
+            done = again.replay_once(_letter(catalog, letter_id), transport, replays, instance=catalog.instance)
+    note(chosen, "dead-letter.replay", letter_id, after={"events": done[0], "replayed_before": done[1]})
+    return done
 
 
 @contextlib.contextmanager
@@ -207,6 +213,7 @@ def retention(dry_run: bool, as_json: bool) -> None:
             if not dry_run:
                 policy.apply(catalog, going)
                 policy.sweep(catalog)
+                note(chosen, "retention.run", "", after={"segments": found})
     else:
         found = remote(chosen).call("POST", "maintenance", "retention", body={"dry_run": dry_run})["segments"]
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from monitoring.producers.rounds import Rounds
 from monitoring.producers.shipping import Reporter
 from monitoring.producers.trouble import Trouble
 
-__all__ = ["collect"]
+__all__ = ["collect", "measure"]
 
 SAMPLE_SECONDS = 1.0
 """Between the two readings of `--once`: a hundred of the kernel's ticks, so CPU is told to a percent."""
@@ -41,8 +41,8 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 def collect(once: bool, as_json: bool) -> None:
     """Measure this host until Ctrl-C: CPU, load, memory, swap, disks, network, GPUs, container limits.
 
-    Services that use the SDK measure their host by themselves, in one process of each user; one that runs already goes
-    on, and this one takes over when it ends. Run it by itself on hosts without such a service, or where services
+    `monitoring up` does, and so do services that use the SDK, one process of each user; one that runs already goes
+    on, and this one takes over when it ends. Run it by itself on hosts without either, or where services
     should not: give them MONITORING_COLLECTORS=process.
 
     \b
@@ -59,13 +59,14 @@ def collect(once: bool, as_json: bool) -> None:
         _show(as_json)
     else:
         configure(chosen, "collect")
-        _run(chosen)
+        measure(chosen, _welcome)
 
 
 # ---------------------------------------------------------------------- until it is stopped
 
 
-def _run(chosen: Settings) -> None:
+def measure(chosen: Settings, begun: Callable[[Settings, Collectors], None] | None = None) -> None:
+    """Measure the host and send it, until a stop is requested; `begun` is called once that is under way."""
     trouble = Trouble()
     registry = Registry()
     collectors = host_collectors(registry, trouble, locked=True)
@@ -79,7 +80,8 @@ def _run(chosen: Settings) -> None:
     rounds.add("metrics", chosen.number("metrics_interval"), lambda: _ship(reporter, trouble))
     stop.reset()
     stop.handle_signals()
-    _welcome(chosen, collectors)
+    if begun is not None:
+        begun(chosen, collectors)
     rounds.begin()
     while not stop.requested():
         stop.wait(3600.0)

@@ -15,7 +15,7 @@ from monitoring.pipeline.errors import AlreadyRunning, MonitoringError
 from monitoring.pipeline.process import alive
 from monitoring.pipeline.settings import Settings
 
-__all__ = ["LOCK_FILE", "make_data", "own"]
+__all__ = ["LOCK_FILE", "make_data", "noted_address", "own"]
 
 LOCK_FILE = "up.lock"
 
@@ -51,6 +51,18 @@ def own(chosen: Settings) -> Iterator[Callable[[str], None]]:
         note("")
         yield note
         os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def noted_address(data: Path) -> str:
+    """Where the `monitoring up` of this data directory says that its API listens; "" without one."""
+    try:
+        handle = os.open(data / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return _noted(handle)[1]
     finally:
         os.close(handle)
 

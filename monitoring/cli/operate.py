@@ -65,7 +65,7 @@ def read_status(chosen: Settings) -> dict[str, Any]:
 def render(facts: dict[str, Any]) -> str:
     """The status as a table and the lines that need attention."""
     rows = [_row(f"{part['signal']} {part['partition']}", part) for part in facts["partitions"]]
-    rows.append(_row("all", facts["totals"]))
+    rows.append(_row("all logs", facts["totals"]))
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     lines = [f"{facts['time']}  instance {facts['instance'][:8]}  drains {facts['drains']}", ""]
     for cells in (_HEADINGS, *rows):
@@ -77,14 +77,18 @@ def render(facts: dict[str, Any]) -> str:
 
 def attention(facts: dict[str, Any]) -> list[str]:
     """What an operator should look at, a line each."""
-    totals = facts["totals"]
-    lines = [f"dropped {count} events: {reason}" for reason, count in sorted(totals["dropped"].items())]
-    if totals["dead_lettered"]:
-        lines.append(f"{totals['dead_lettered']} dead letters: `monitoring dead-letters list` shows them")
-    if totals["missing"]:
-        lines.append(f"{totals['missing']} events were released by their producers and are not here: restored backup?")
-    if totals["residual"]:
-        lines.append(f"the books are off by {totals['residual']} events: run `monitoring verify`")
+    lines = []
+    for signal, name, totals in (("logs", "events", facts["totals"]), ("metrics", "deltas", facts["metrics"])):
+        lines += [f"dropped {count} {name}: {reason}" for reason, count in sorted(totals["dropped"].items())]
+        if totals["dead_lettered"]:
+            lines.append(
+                f"{totals['dead_lettered']} dead letters of {signal}: `monitoring dead-letters list` shows them"
+            )
+        if totals["missing"]:
+            what = f"{totals['missing']} {name}"
+            lines.append(f"{what} were released by their producers and are not here: restored backup?")
+        if totals["residual"]:
+            lines.append(f"the books of {signal} are off by {totals['residual']} {name}: run `monitoring verify`")
     for producer in facts["producers"]:
         if producer["state"] == "vanished":
             who = f"{producer.get('service', '?')} on {producer.get('host', '?')} (pid {producer.get('pid', '?')})"

@@ -11,6 +11,7 @@ import orjson
 
 from monitoring.cli.access import is_local, remote
 from monitoring.cli.charts import table
+from monitoring.cli.local import note
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.settings import Settings
@@ -45,7 +46,9 @@ def searches_save(name: str, query: str) -> None:
     chosen = settings_table.load()
     if is_local(chosen):
         with _searches(chosen) as saved:
-            saved.save(name, query)
+            known = saved.get(name)
+            after = saved.save(name, query).describe()
+        note(chosen, "search.save", name, before=known.describe() if known else None, after=after)
     else:
         remote(chosen).call("PUT", "searches", name, body={"query": query})
     click.echo(f"saved; run it with: monitoring logs --saved {name!r}")
@@ -60,8 +63,10 @@ def searches_remove(name: str) -> None:
         remote(chosen).call("DELETE", "searches", name)
     else:
         with _searches(chosen) as saved:
-            if saved.remove(name) is None:
-                raise PermanentError(_missing(name))
+            known = saved.remove(name)
+        if known is None:
+            raise PermanentError(_missing(name))
+        note(chosen, "search.remove", name, before=known.describe())
     click.echo(f"removed {name}")
 
 

@@ -1,4 +1,8 @@
-"""The HTTP API under gunicorn: one process with threads."""
+"""The HTTP API under gunicorn: one process with threads.
+
+SIGTERM stops it within two seconds. SIGHUP to gunicorn's own process replaces the process of threads by a new one:
+the socket stays open meanwhile, requests in progress are answered to their end, streams end and their clients return.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers import gthread  # loaded here, before the fork, so that its memory is shared
 
 from monitoring.api.app import create_app
+from monitoring.cli.webworker import RELOAD_SECONDS, Worker  # with gthread, whose memory is shared over the fork
 from monitoring.pipeline.process import die_with_parent, prepare
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.settings import Settings
@@ -39,7 +43,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
         self._settings = settings
         self._options: dict[str, Any] = {
             "bind": f"fd://{listener}",
-            "worker_class": gthread.ThreadWorker,
+            "worker_class": Worker,
             "workers": 1,
             "threads": _THREADS,
             "preload_app": True,
@@ -67,6 +71,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
 
 def _post_fork(arbiter: Any, worker: Any) -> None:
     die_with_parent(arbiter.pid)
+    worker.cfg.set("graceful_timeout", RELOAD_SECONDS)  # of a reload: a stop is the arbiter's, which has its own
     worker.app.wsgi().extensions["monitoring"].stopping = lambda: not worker.alive
 
 

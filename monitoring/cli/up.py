@@ -5,6 +5,7 @@ monitoring up
   |-- api                 gunicorn and its one process of threads
   |-- drain-1 …           workers of the drain queue, each with a work-horse
   |-- jobs                a worker of the other queues
+  |-- collector           measures this host, unless MONITORING_COLLECTORS leaves that out
   `-- ticker              starts what should run; adopts what dead producers left in the spool
 
 stop: api, then workers and ticker at a commit, then the bus; within five seconds, else by force
@@ -24,6 +25,7 @@ import click
 from monitoring.cli.address import address, answers, listen
 from monitoring.cli.instance import make_data, own
 from monitoring.cli.log import configure
+from monitoring.cli.login import login_link
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
@@ -47,6 +49,7 @@ _PRELOAD = (
     "gunicorn.http",
     "gunicorn.http.wsgi",
     "hiredis",
+    "monitoring.cli.collect",
     "monitoring.cli.serve",
     "monitoring.consumers.adoption",
     "monitoring.consumers.ticker",
@@ -61,7 +64,7 @@ _PRELOAD = (
 
 @click.command()
 def up() -> None:
-    """Run everything on this machine until Ctrl-C: bus, workers, ticker and API.
+    """Run everything on this machine until Ctrl-C: bus, workers, ticker, collector and API.
 
     \b
     MONITORING_DATA_DIR   where the data are (one instance a directory)
@@ -69,6 +72,7 @@ def up() -> None:
     REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
     """
     chosen = settings_table.load()
+    _check(chosen)
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
     with own(chosen) as note, listen(chosen) as listener:
@@ -91,6 +95,8 @@ class _Product:
         """Start, watch, stop."""
         self._address = address(self._listener)
         self._note(self._address)
+        if not self._settings.text("public_url"):
+            self._settings = self._settings.replace(public_url=self._address)  # MONITORING_PORT may have said: any
         if not self._settings.text("bus_url"):
             self._embedded = EmbeddedBus(self._settings.data, memory_bytes=self._settings.whole("bus_memory"), say=_say)
         self._supervisor = Supervisor(self._children(), say=_say)
@@ -121,10 +127,18 @@ class _Product:
             configure(self._settings, "api")
             serve(self._settings.replace(bus_url=self._url()), self._listener)
 
+        def measure_host() -> None:
+            from monitoring.cli.collect import measure
+
+            configure(self._settings, "collector")
+            measure(self._settings.replace(bus_url=self._url()))
+
+        host = {"system", "gpu"} & set(self._settings.names("collectors"))
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
             Child("jobs", other, order=1),
+            *([Child("collector", measure_host, order=1)] if host else []),
             Child("ticker", lambda: _tick(self._settings, self._url()), order=1),
         ]
 
@@ -182,7 +196,8 @@ class _Product:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._supervisor.stopping:
             if answers(self._listener, "/readyz", timeout_seconds=2.0) == 200:
-                _tell(_welcome(self._settings, self._address, embedded=self._embedded is not None))
+                link = login_link(self._settings, self._address)
+                _tell(_welcome(self._settings, self._address, link, embedded=self._embedded is not None))
                 return
             if time.monotonic() > deadline:
                 _say(f"the API on {self._address} is not ready yet; {self._address}/readyz tells why")
@@ -223,7 +238,7 @@ class _Product:
         return forced
 
 
-def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
+def _welcome(chosen: Settings, address: str, link: str, *, embedded: bool) -> str:
     """What is printed when everything runs."""
     data = shlex.quote(str(chosen.data))
     url_file = shlex.quote(str(chosen.data / URL_FILE))
@@ -232,6 +247,7 @@ def _welcome(chosen: Settings, address: str, *, embedded: bool) -> str:
     return "\n".join(
         (
             f"monitoring is up: {address}/",
+            f"  log in          {link}",
             f"  data            {chosen.data}",
             f"  for services    {bus}",
             f"  a first line    {here}echo 'hello world' | monitoring ingest - && monitoring logs hello",
@@ -249,6 +265,7 @@ def api() -> None:
     from monitoring.cli.serve import serve
 
     chosen = _part("api")
+    _check(chosen)
     with listen(chosen) as listener:
         click.echo(f"monitoring api: {address(listener)}/")
         serve(chosen, listener)
@@ -292,6 +309,13 @@ def ticker() -> None:
     """Run the ticker alone. Several do no harm: those of one data directory take turns."""
     chosen = _part("ticker")
     _tick(chosen, locate(chosen))
+
+
+def _check(chosen: Settings) -> None:
+    """Raises SettingsError for what the API cannot use; imports Flask, which the other parts do without."""
+    from monitoring.api.checks import check
+
+    check(chosen)
 
 
 def _part(name: str) -> Settings:

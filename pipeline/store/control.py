@@ -1,7 +1,8 @@
 """`control.db`: one small SQLite file for what the product must remember besides events.
 
 `Control` is the open file. What it holds has a module for each noun beside this one: keys.py the API keys,
-promises.py the idempotency records, searches.py the saved searches.
+promises.py the idempotency records, searches.py the saved searches, sessions.py the browser sessions, audit.py
+the audit log, outbox.py the notices, channels.py where those go.
 Commits are fsynced (`synchronous=FULL`): a revoked key must stay revoked, and what was promised under an
 Idempotency-Key must be kept over a power cut.
 """
@@ -39,6 +40,43 @@ _MIGRATIONS = (
     CREATE TABLE replay(letter TEXT PRIMARY KEY, created INTEGER NOT NULL, events INTEGER) WITHOUT ROWID;
     """,
     "CREATE TABLE saved_search(name TEXT PRIMARY KEY, query TEXT NOT NULL, saved INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE login_link(
+        hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE session(
+        id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, key TEXT NOT NULL,
+        created INTEGER NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE audit(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+        object TEXT NOT NULL, address TEXT NOT NULL, request_id TEXT NOT NULL, before TEXT, after TEXT);
+    CREATE INDEX audit_at ON audit(at);
+    CREATE TRIGGER audit_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    """,
+    """
+    CREATE TABLE channel(
+        name TEXT PRIMARY KEY, kind TEXT NOT NULL, config BLOB NOT NULL, sealed BLOB NOT NULL,
+        is_default INTEGER NOT NULL, enabled INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS outbox(
+        key TEXT PRIMARY KEY, channel TEXT NOT NULL, event TEXT NOT NULL, grouping TEXT NOT NULL, body BLOB NOT NULL,
+        created INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'waiting', error TEXT NOT NULL DEFAULT '', ended INTEGER);
+    CREATE INDEX outbox_waiting ON outbox(channel, grouping) WHERE state = 'waiting';
+    CREATE INDEX outbox_ended ON outbox(ended) WHERE ended IS NOT NULL;
+    CREATE TABLE message(
+        id TEXT PRIMARY KEY, channel TEXT NOT NULL, grouping TEXT NOT NULL, created INTEGER NOT NULL,
+        due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, progress TEXT NOT NULL DEFAULT '',
+        reply TEXT NOT NULL DEFAULT '', ended INTEGER);
+    CREATE INDEX message_open ON message(channel, grouping) WHERE ended IS NULL;
+    CREATE TABLE part(key TEXT PRIMARY KEY, message TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX part_message ON part(message);
+    CREATE TABLE pace(
+        channel TEXT PRIMARY KEY, tokens REAL NOT NULL, at INTEGER NOT NULL, resume INTEGER NOT NULL DEFAULT 0,
+        leased INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    CREATE TABLE heartbeat(one INTEGER PRIMARY KEY CHECK(one = 1), tried INTEGER NOT NULL, problem TEXT NOT NULL);
+    """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""
 
@@ -71,10 +109,10 @@ class Control:
                 raise
             self._commit()
 
-    def rows(self, sql: str, *bindings: Any) -> list[tuple[Any, ...]]:
-        """Result of one reading statement."""
+    def rows(self, sql: str, *bindings: Any, **named: Any) -> list[tuple[Any, ...]]:
+        """Result of one reading statement, whose parameters are `?` or, all of them, named: `:now`."""
         with self._lock, _errors_as_ours(self.path):
-            return list(self._connection.execute(sql, bindings))
+            return list(self._connection.execute(sql, named or bindings))
 
     def close(self) -> None:
         """Close the file; the object is of no use afterwards."""

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from monitoring.pipeline.bus.frame import Columns, Frame, decode_payload, encode_payload, iter_records, seal
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.errors import FrameCorrupt, PermanentError
-from monitoring.pipeline.events.event import Event
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.signals import SIGNALS, Row, Signal
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow, segment_path
+from monitoring.pipeline.store.deltas import DESCRIBES, DeltaInvalid, read_family, read_labels, read_value
 from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.segment import open_readonly
 
@@ -96,7 +99,7 @@ def replay(
     transport: Transport,
     *,
     instance: str,
-    parse: Callable[[bytes], Event],
+    parse: Callable[[bytes], Row],
     now_ns: int,
     timeout_seconds: float = 10.0,
 ) -> int:
@@ -125,9 +128,10 @@ def replay(
     return len(events)
 
 
-def _events(content: DeadLetter, parse: Callable[[bytes], Event], signal: Signal) -> Iterator[Row]:
+def _events(content: DeadLetter, parse: Callable[[bytes], Row], signal: Signal) -> Iterator[Row]:
     if content.kind == "delta":
-        raise PermanentError(f"it still makes no sense: {content.reason}")
+        yield _delta(content)
+        return
     if content.kind == "input":
         try:
             yield parse(content.raw)
@@ -139,6 +143,21 @@ def _events(content: DeadLetter, parse: Callable[[bytes], Event], signal: Signal
         raise PermanentError(f"a letter of kind {content.kind} whose bytes are no frame cannot be replayed")
     for frame in frames:
         yield from _frame_events(frame, signal)
+
+
+def _delta(content: DeadLetter) -> Delta:
+    """The delta of a letter, where this release understands it or there may be room for its metric now."""
+    try:
+        found = Delta(**orjson.loads(content.raw))
+        if type(found.timestamp) is not int or type(found.window) is not int:
+            raise DeltaInvalid("its time is none")
+        family = read_family(found.family)
+        read_labels(found.labels)
+        if found.value != DESCRIBES:
+            read_value(family, found.value)
+    except (TypeError, ValueError) as error:
+        raise PermanentError(f"it still makes no sense: {error}") from error
+    return found
 
 
 def _frame_events(frame: Frame, signal: Signal) -> Iterator[Row]:

@@ -26,6 +26,7 @@ import orjson
 from monitoring.pipeline.events.delta import ACROSS, NOT_FINITE, STALE, TYPES
 
 __all__ = [
+    "DESCRIBES",
     "MOST_WINDOWS",
     "OTHER",
     "RESOURCE",
@@ -53,6 +54,8 @@ RESOURCE = ("service", "environment", "release", "host")
 """Columns of a delta that become labels of its series."""
 OTHER = "__other__"
 """What labels say of the series that takes what is beyond the limits."""
+DESCRIBES = "null"
+"""The value of a delta that only says what its family is."""
 _LARGEST = 1e300  # as in the SDK: a hundred million of these still add up to a number
 _MOST_COUNT = 1 << 53
 _INT64 = 1 << 63

@@ -22,6 +22,7 @@ from monitoring.pipeline.store.contents import Extent, Understood, rejected_lett
 from monitoring.pipeline.store.cumulative import SCHEMA as CUMULATIVE
 from monitoring.pipeline.store.cumulative import Counted, Sequences, carried, counted
 from monitoring.pipeline.store.deltas import (
+    DESCRIBES,
     MOST_WINDOWS,
     WINDOW_NS,
     Buckets,
@@ -179,7 +180,7 @@ CREATE TABLE minute(minute INTEGER PRIMARY KEY, count INTEGER NOT NULL);
             origin = (service, environment, release, host)
             number: Number | Buckets | Counted | Sample | None
             try:
-                if value == "null":
+                if value == DESCRIBES:
                     known, number = book.describe(family), None
                 else:
                     known = book.find(family, labels, origin)

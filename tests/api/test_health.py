@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.frames import Sender, event
 from tests.instance import Instance
@@ -58,16 +61,29 @@ def test_with_less_disk_than_is_reserved_it_is_not_ready(tmp_path: Path, valkey:
     instance.close()
 
 
-def test_frames_that_nobody_drains_for_a_minute_make_it_not_ready(instance: Instance) -> None:
+@pytest.mark.parametrize("signal", ["logs", "metrics"])
+def test_frames_that_nobody_drains_for_a_minute_make_it_not_ready(instance: Instance, signal: str) -> None:
     runtime = instance.runtime
     for age_seconds, expected in ((30, 200), (90, 503)):
         frame = Sender(age_seconds, created=runtime.now_ns() - age_seconds * 10**9).frame([event(1)])
-        runtime.transport.publish("logs", 0, frame.lane, [frame])
-        instance.streams.client.xtrim("monitoring:{logs:0}", maxlen=1, approximate=False)
+        runtime.transport.publish(signal, 0, frame.lane, [frame])
+        instance.streams.client.xtrim(f"monitoring:{{{signal}:0}}", maxlen=1, approximate=False)
         answer = instance.call("GET", "/readyz", None)
         assert answer.status_code == expected
     assert answer.json is not None
     assert "waited for 90 s" in answer.json["checks"]["lag"]
+
+
+def test_the_sums_of_the_status_do_not_mix_events_and_deltas(instance: Instance) -> None:
+    instance.post(b'{"message":"a"}')
+    instance.call("POST", "/api/v1/metrics", json=[{"name": "x", "kind": "counter", "value": 1}] * 3)
+    with instance.draining():
+        instance.messages(1)
+        ends = time.monotonic() + 30
+        while (status := instance.get("/api/v1/status", "viewer"))["metrics"]["committed"] < 3:
+            assert time.monotonic() < ends
+    for sums, count in ((status["totals"], 1), (status["metrics"], 3)):
+        assert (sums["emitted"], sums["committed"], sums["rows"], sums["residual"]) == (count, count, count, 0)
 
 
 def test_status_balances_the_books_of_what_came_in(instance: Instance) -> None:

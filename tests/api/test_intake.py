@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.api.intake import Intake, parse
+from monitoring.api.intake import parse
 from monitoring.api.problems import Problem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES
 from monitoring.pipeline.events.lenient import Defaults
+from monitoring.pipeline.ingest.intake import Intake
 
 DEFAULTS = Defaults(received_ns=1_800_000_000 * 10**9, fallback_service="key")
 
@@ -34,7 +35,7 @@ ITEMS = st.lists(
 
 
 def read(body: bytes, most: int = 1000) -> Intake:
-    return parse(body, DEFAULTS, source="test", most=most)
+    return parse(body, DEFAULTS, "test", most)
 
 
 @given(items=ITEMS, indent=st.sampled_from([None, 0, 2]), ascii_only=st.booleans())

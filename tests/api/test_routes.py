@@ -12,7 +12,8 @@ from flask import Blueprint, Flask
 
 import monitoring.api
 from monitoring.api.app import ROUTES, create_app
-from monitoring.api.routes import Route, mount
+from monitoring.api.auth import SAFE_METHODS
+from monitoring.api.routes import DATA, Route, mount
 from monitoring.pipeline import settings
 from monitoring.pipeline.store.keys import ROLES
 from tests.instance import Instance
@@ -23,10 +24,31 @@ FRAMES = "signal=logs&partition=0&lane=" + "0" * 32
 MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/"): (None, "/", {}),
     ("GET", "/start.css"): (None, "/start.css", {}),
+    ("GET", "/explorer"): (None, "/explorer", {}),
+    ("GET", "/explorer.js"): (None, "/explorer.js", {}),
+    ("GET", "/explorer.css"): (None, "/explorer.css", {}),
+    ("GET", "/openapi.json"): (None, "/openapi.json", {}),
+    ("GET", "/login"): (None, "/login", {}),
+    ("POST", "/api/v1/session"): (None, "/api/v1/session", {"json": {"key": "mon_0_0"}}),
+    ("GET", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
+    ("DELETE", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
     ("GET", "/healthz"): (None, "/healthz", {}),
     ("GET", "/readyz"): (None, "/readyz", {}),
+    ("GET", "/metrics"): ("viewer", "/metrics", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
+    ("GET", "/api/v1/overview"): ("viewer", "/api/v1/overview", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
+    ("POST", "/api/v1/metrics"): (
+        "ingest",
+        "/api/v1/metrics",
+        {"data": b'{"name":"x","kind":"counter","value":1}'},
+    ),
+    ("POST", "/v1/metrics"): ("ingest", "/v1/metrics", {"json": {}}),
+    ("POST", "/prometheus/api/v1/write"): ("ingest", "/prometheus/api/v1/write", {"data": b""}),
+    ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
+    ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
+    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {}}),
+    ("POST", "/api/v1/ingest/raw"): ("ingest", "/api/v1/ingest/raw?service=x", {"data": b"x"}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
     ("GET", "/api/v1/logs/facets"): ("viewer", "/api/v1/logs/facets?query=x", {}),
@@ -48,8 +70,40 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("GET", "/api/v1/dead-letters"): ("admin", "/api/v1/dead-letters", {}),
     ("GET", "/api/v1/dead-letters/<letter_id>"): ("admin", "/api/v1/dead-letters/0-1-1", {}),
     ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("admin", "/api/v1/dead-letters/0-1-1/replay", {}),
+    ("GET", "/api/v1/channels"): ("viewer", "/api/v1/channels", {}),
+    ("POST", "/api/v1/channels"): (
+        "admin",
+        "/api/v1/channels",
+        {"json": {"name": "x", "kind": "slack", "config": {"url": "https://hooks.example/x"}}},
+    ),
+    ("GET", "/api/v1/channels/<name>"): ("viewer", "/api/v1/channels/nothing", {}),
+    ("PUT", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/x", {"json": {"enabled": False}}),
+    ("DELETE", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/nothing", {}),
+    ("POST", "/api/v1/channels/<name>/test"): ("admin", "/api/v1/channels/nothing/test", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+    ("GET", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query?query=1", {}),
+    ("POST", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query", {"data": {"query": "1"}}),
+    ("GET", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range?query=1&start=0&end=60&step=15",
+        {},
+    ),
+    ("POST", "/prometheus/api/v1/query_range"): (
+        "viewer",
+        "/prometheus/api/v1/query_range",
+        {"data": {"query": "1", "start": "0", "end": "60", "step": "15"}},
+    ),
+    ("GET", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series?match[]=up", {}),
+    ("POST", "/prometheus/api/v1/series"): ("viewer", "/prometheus/api/v1/series", {"data": {"match[]": "up"}}),
+    ("GET", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels?", {}),
+    ("POST", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels", {"data": {}}),
+    ("GET", "/prometheus/api/v1/label/<name>/values"): ("viewer", "/prometheus/api/v1/label/x/values", {}),
+    ("GET", "/prometheus/api/v1/metadata"): ("viewer", "/prometheus/api/v1/metadata", {}),
+    ("GET", "/prometheus/api/v1/status/buildinfo"): ("viewer", "/prometheus/api/v1/status/buildinfo", {}),
+    ("GET", "/api/v1/audit"): ("admin", "/api/v1/audit?query=x", {}),
+    ("GET", "/api/v1/audit/export"): ("admin", "/api/v1/audit/export?query=x", {}),
 }
+LOGIN = ("POST", "/api/v1/session")
 
 
 def test_the_matrix_knows_every_route_and_every_route_is_served() -> None:
@@ -68,13 +122,19 @@ def test_each_role_may_use_exactly_the_routes_that_are_its_own(instance: Instanc
             status = answer.status_code
             answer.close()
             if needed is None:
-                assert status < 400, (method, path, role)
+                assert status < 400 or (method, path) == LOGIN, (method, path, role)
             elif role is None:
                 assert status == 401, (method, path, role)
             elif ROLES.index(role) < ROLES.index(needed):
                 assert status == 403, (method, path, role)
             else:
                 assert status < 400 or status == 404, (method, path, role, status)
+
+
+def test_every_route_that_may_change_something_says_what_the_audit_log_calls_it() -> None:
+    silent = [(route.method, route.path) for route in ROUTES if route.method not in SAFE_METHODS and not route.audit]
+    assert silent == []
+    assert all(route.role == "ingest" for route in ROUTES if route.audit == DATA)
 
 
 def test_an_ingest_key_reads_nothing_that_was_stored() -> None:

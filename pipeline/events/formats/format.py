@@ -11,7 +11,17 @@ import orjson
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.lenient import UNSAID, Defaults, NotAnEvent, decode, read_record
 
-__all__ = ["Format", "Joins", "Piece", "attributes_text", "inner_event", "make_event", "number", "with_attributes"]
+__all__ = [
+    "Format",
+    "Joins",
+    "Piece",
+    "attributes_text",
+    "inner_event",
+    "make_event",
+    "number",
+    "original_time",
+    "with_attributes",
+]
 
 Joins = Literal["nothing", "traces", "anything"]
 """What may follow a line of a format and belong to it: nothing, since the line is whole; stack traces and
@@ -76,7 +86,7 @@ def make_event(
             extra["service_original"] = service
         service = defaults.service
     if timestamp != UNSAID and not 0 <= timestamp <= defaults.latest_ns:
-        extra["timestamp_original"] = timestamp
+        extra["timestamp_original"] = original_time(timestamp)
         timestamp = min(max(timestamp, 0), defaults.latest_ns)
     return Event(
         timestamp,
@@ -93,6 +103,11 @@ def make_event(
         exception,
         attributes_text(extra),
     )
+
+
+def original_time(nanoseconds: int) -> int | str:
+    """A time outside of what an event may have, as JSON can write it: the year 9999 is beyond 64 bits."""
+    return nanoseconds if abs(nanoseconds) < 1 << 63 else str(nanoseconds)
 
 
 def attributes_text(attributes: Mapping[str, Any]) -> str:

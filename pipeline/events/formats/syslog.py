@@ -61,6 +61,7 @@ def parse_rfc5424(text: str, defaults: Defaults) -> Event | None:
     if message_id:
         attributes["msgid"] = message_id
     message = text[end:].removeprefix(" ").removeprefix("\ufeff")
+    message = message.removeprefix(" ")  # rsyslog keeps the one that stands behind a tag
     level = severity_of_priority(int(priority[1]))
     return _event(defaults, message, timestamp, level, application, host, attributes)
 

@@ -1,0 +1,186 @@
+"""`/prometheus/api/v1/…`: Prometheus' query API, so that what asks a Prometheus can ask us.
+
+Parameters come in the address or, by POST, as a form; names that are not known are passed over and answers have
+Prometheus' shape, errors too, as its clients expect. Only what is wrong before a query is read (a key, a size) is
+answered as everywhere here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from flask import Response, request
+
+from monitoring.api.routes import Answer, Call
+from monitoring.pipeline.errors import RetryableError
+from monitoring.pipeline.query.limits import Deadline
+from monitoring.pipeline.query.promql import engine, wire
+from monitoring.pipeline.query.promql.errors import PromqlError
+from monitoring.pipeline.query.promql.parse import selector
+from monitoring.pipeline.query.promql.source import Matcher, Source
+from monitoring.pipeline.query.ranges import LATEST
+from monitoring.pipeline.store.metric_source import MetricSource
+from monitoring.pipeline.store.reader import OutOfTime
+
+__all__ = ["buildinfo", "label_names", "label_values", "metadata", "query", "query_range", "series"]
+
+_STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "unavailable": 503}
+_LATEST_MS = LATEST // 1_000_000
+_SPEAKS = "3.5.0"
+"""The Prometheus whose query language and API these are: clients choose by it what they ask for."""
+
+
+def _answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
+    """The endpoint with its errors in Prometheus' shape, in turn with the other queries."""
+
+    @wraps(endpoint)
+    def answer(call: Call, **arguments: Any) -> Answer:
+        try:
+            with call.runtime.gate.entered():
+                return _respond(endpoint(call, **arguments), 200)
+        except PromqlError as error:
+            return _respond(wire.encode_error(error.kind, str(error)), _STATUS[error.kind])
+        except OutOfTime as error:
+            return _respond(wire.encode_error("timeout", str(error)), 503)
+        except RetryableError as error:
+            return _respond(wire.encode_error("unavailable", str(error)), 503)
+
+    return answer
+
+
+@_answering
+def query(call: Call) -> bytes:
+    """PromQL at one moment."""
+    source, deadline = _source(call)
+    time_ms = _moment("time", call.runtime.now_ns() // 1_000_000)
+    found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=_lookback())
+    return wire.encode_answer(found, time_ms)
+
+
+@_answering
+def query_range(call: Call) -> bytes:
+    """PromQL at every step of a time range."""
+    start, end = _moment("start"), _moment("end")
+    step = wire.step_ms(_text("step"), "step")
+    wire.check_range(start, end, step)
+    source, deadline = _source(call)
+    found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=_lookback())
+    return wire.encode_answer(found, end)
+
+
+@_answering
+def series(call: Call) -> bytes:
+    """The label sets of the series that match any of the selectors."""
+    selectors = _selectors()
+    if not selectors:
+        raise PromqlError("no match[] parameter provided", "bad_data")
+    source, _ = _source(call)
+    found = [labels for matchers in selectors for labels in source.series(matchers, *_range())]
+    return _listed({tuple(sorted(labels.items())): labels for labels in found}.values())
+
+
+@_answering
+def label_names(call: Call) -> bytes:
+    """Names of labels."""
+    source, _ = _source(call)
+    return _listed(
+        sorted({name for matchers in _selectors() or [()] for name in source.label_names(matchers, *_range())})
+    )
+
+
+@_answering
+def label_values(call: Call, name: str) -> bytes:
+    """Values of a label."""
+    source, _ = _source(call)
+    found = {value for matchers in _selectors() or [()] for value in source.label_values(name, matchers, *_range())}
+    return _listed(sorted(found))
+
+
+@_answering
+def metadata(call: Call) -> bytes:
+    """Type, help and unit of every metric."""
+    source, _ = _source(call)
+    found, wanted = source.metadata(), request.values.get("metric")
+    names = [name for name in sorted(found) if wanted in (None, "", name)][: _limit() or None]
+    members = ("type", "help", "unit")
+    return wire.encode({name: [dict(zip(members, found[name], strict=True))] for name in names})
+
+
+@_answering
+def buildinfo(call: Call) -> bytes:
+    """Which Prometheus' API this speaks."""
+    about = {
+        "version": _SPEAKS,
+        "revision": "monitoring",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+    }
+    return wire.encode({**about, "goVersion": ""})
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+def _source(call: Call) -> tuple[Source, Deadline]:
+    """The metrics, and when the answer is due."""
+    most = call.runtime.settings.number("query_timeout")
+    text = request.values.get("timeout")
+    wanted = wire.step_ms(text, "timeout") / 1000 if text else most
+    deadline = Deadline(min(most, wanted))
+    return MetricSource(call.runtime.metrics, deadline=deadline), deadline
+
+
+def _text(name: str) -> str:
+    return request.values.get(name, "")
+
+
+def _moment(name: str, default: int | None = None) -> int:
+    """A time, milliseconds since 1970. Raises PromqlError."""
+    text = request.values.get(name)
+    if not text and default is not None:
+        return default
+    return wire.moment_ms(text or "", name)
+
+
+def _range() -> tuple[int, int]:
+    """Where to look for series, milliseconds; everywhere where nothing is said."""
+    start, end = _moment("start", 0), _moment("end", _LATEST_MS)
+    if end < start:
+        raise PromqlError('invalid parameter "end": end timestamp must not be before start time', "bad_data")
+    return start, end
+
+
+def _lookback() -> int:
+    text = request.values.get("lookback_delta")
+    found = wire.step_ms(text, "lookback_delta") if text else engine.DEFAULT_LOOKBACK_MS
+    if found <= 0:
+        raise PromqlError('invalid parameter "lookback_delta": a positive duration is needed', "bad_data")
+    return found
+
+
+def _selectors() -> list[Sequence[Matcher]]:
+    return [selector(text) for text in request.values.getlist("match[]")]
+
+
+def _limit() -> int:
+    """How many entries at most; 0: all."""
+    text = request.values.get("limit", "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise PromqlError(f'invalid parameter "limit": cannot parse "{text}" to a number of at least 0', "bad_data")
+    return int(text)
+
+
+# ---------------------------------------------------------------------- what is answered
+
+
+def _listed(found: Any) -> bytes:
+    entries, limit = list(found), _limit()
+    cut = 0 < limit < len(entries)
+    return wire.encode(entries[:limit] if cut else entries, ["results truncated due to limit"] if cut else ())
+
+
+def _respond(body: bytes, status: int) -> Response:
+    return Response(body, status=status, mimetype="application/json")

@@ -1,0 +1,1 @@
+"""What messages go out through: one module a kind of channel, each with a function `send`."""
