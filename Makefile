@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search bench-api bench-protocols test-faults \
-  test-faults-notify test-compat test-browser dashboard dashboard-check docs install clean
+.PHONY: help run test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
+  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -60,6 +60,9 @@ bench-sdk: $(BIN)/.bench  ## what a log call, a request, an import cost, beside 
 
 bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; ARGS=--short for one million
 	$(BIN)/python -m bench.search $(ARGS)
+
+bench-metrics: $(BIN)/.dev  ## what metrics take in, keep and answer, beside prometheus; ARGS=--short for a tenth
+	$(BIN)/python -m bench.metric_query $(ARGS)
 
 bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="--events 1000000 --only otlp"
 	$(BIN)/python -m bench.protocols $(ARGS)
