@@ -14,6 +14,8 @@ from monitoring.pipeline.store.seen import Seen
 __all__ = ["evaluate"]
 
 _SECOND = 1_000_000_000
+_LOOKED = "-"
+"""Stands for having looked back: a group that somebody resolved by hand is forgotten, and must not be found again."""
 _BUCKETS = 288
 """Pieces of the past in which groups are looked for at first: 5 minutes each of a day."""
 _OF_METRICS = ("service", "environment", "release", "host")
@@ -26,10 +28,13 @@ def evaluate(looking: Looking, sources: Sources) -> Evaluation:
     seen = sources.seen(rule.name) or _earlier(looking, sources)
     present = _present(looking, sources)
     memory = dict(seen)
+    memory[_LOOKED] = Seen({}, at, at)
     for mark, labels in present.items():
         memory[mark] = Seen(labels, seen[mark].first if mark in seen else at, at)
     groups = []
     for mark, group in memory.items():
+        if mark == _LOOKED:
+            continue
         if mark in present:
             groups.append((group.labels, 0.0))
         elif _counts(looking, group):

@@ -20,6 +20,7 @@ from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.outbox import Notice, put
+from monitoring.pipeline.store.seen import forget
 
 __all__ = ["MAX_ALERTS", "AlertMissing", "Alerts", "Rows", "Samples", "close_all", "firing", "latest_of", "write"]
 
@@ -120,6 +121,8 @@ class Alerts:
             after, entries = act(before, actor, comment.strip(), now)
             told = tell_after(before, after, f"by {actor}")
             rule = _rule_of(connection.execute("SELECT data FROM rule WHERE name = ?", (after.rule,)).get, after)
+            if rule.kind == "heartbeat" and before.open and not after.open:
+                forget(connection, rule.name, [after.fingerprint])  # it counts again once it has come back
             return write(connection, before, told, entries, rule, now, self._base)
 
 

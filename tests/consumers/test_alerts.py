@@ -20,6 +20,7 @@ from monitoring.pipeline.alerts.observation import Finding, Observation
 from monitoring.pipeline.alerts.reading import rule_of
 from monitoring.pipeline.alerts.silence import matcher_of
 from monitoring.pipeline.bus.streams import Streams, connect
+from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.evaluations import Evaluated, commit
@@ -324,3 +325,34 @@ def test_a_series_without_data_is_an_alert_where_the_rule_says_so(desk):
     values["vector"] = [({"host": "a"}, 1.0)]
     desk.turn()
     assert desk.states() == [("resolved", {"host": "a"})]
+
+
+def test_a_service_that_was_taken_out_of_use_is_forgotten_when_its_alert_is_resolved_by_hand(desk):
+    desk.rule(kind="heartbeat", window="5m", cooldown="0s")
+    desk.add(1, service="shop")
+    desk.turn()
+    desk.turn(600)
+    assert desk.states() == [("active", {"service": "shop"})]
+    desk.alerts.resolve(desk.alerts.all()[0].id, "ann", "gone for good")
+    for _ in range(3):
+        desk.turn(600)
+        assert desk.states("active") == []
+    desk.add(1, service="shop")
+    desk.turn()
+    desk.turn(600)
+    assert desk.states("active") == [("active", {"service": "shop"})]
+
+
+def test_the_example_of_the_documentation_works(desk):
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    where = desk.chosen.data / "rules"
+    where.mkdir()
+    (where / "shop.yaml").write_text(example)
+    desk.add(3, level=17, service="shop", message="card refused")
+    assert desk.turn() == 1
+    assert [file.errors for file in rule_files.files(desk.control)] == [[]]
+    alert = desk.alerts.all()[0]
+    assert (alert.state, alert.texts["summary"]) == ("active", "3 errors of shop in 5 minutes")
+    assert "card refused" in alert.texts["description"]
+    assert [(event, channel) for event, channel, _ in desk.outbox()] == [("firing", "default")]
