@@ -1,10 +1,15 @@
-"""Maintenance: retention, and compacting sealed segments once. Off the hot path; live segments are not touched."""
+"""Maintenance: retention, compacting sealed segments once, roll-ups of metrics.
+
+Off the hot path; live segments are not touched.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import apsw
 
@@ -15,6 +20,7 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
 
 __all__ = ["run"]
 
@@ -33,7 +39,14 @@ def run(chosen: Settings) -> dict[str, int]:
         retention.sweep(catalog)
         _remove_leftovers(catalog)
         left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
-        return {"deleted": len(going), "freed_bytes": freed, "optimised": sum(_optimise(catalog, row) for row in left)}
+        optimised = sum(_optimise(catalog, row) for row in left)
+        rolled_up, freed_rollups = _roll_up(catalog, chosen)
+        return {
+            "deleted": len(going),
+            "freed_bytes": freed + freed_rollups,
+            "optimised": optimised,
+            "rolled_up": rolled_up,
+        }
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
@@ -55,10 +68,54 @@ def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
     return True
 
 
+def _roll_up(catalog: Catalog, chosen: Settings) -> tuple[int, int]:
+    """Make the roll-ups of compacted segments and delete those that are too old; how many segments, and bytes."""
+    done = freed = 0
+    for partition in catalog.partitions("metrics"):
+        directory = partition_dir(catalog.data, "metrics", partition)
+        rows = [row for row in catalog.segments("metrics") if row.partition == partition and row.sealed]
+        done += _make_rollups(directory, rows)
+        for level in LEVELS:
+            age = chosen.number(level.setting)
+            for old in outlived(files(directory, level), level, now_ns=wall_ns(), max_age_seconds=age):
+                _log.info("deleting %s: older than %g days", old.path, age / 86_400)
+                freed += old.path.stat().st_size
+                old.path.unlink()
+    return done, freed
+
+
+def _make_rollups(directory: Path, rows: Sequence[SegmentRow]) -> int:
+    """One segment after the other, for what counters came to is carried along."""
+    missing = [row for row in rows if row.number not in rolled_up(directory)]
+    if not missing:
+        return 0
+    from monitoring.pipeline.store.metric_rollup import build  # numpy, once a day
+
+    done = 0
+    for row in missing:
+        if not row.optimised or not _packed(row.path):
+            break
+        for level in LEVELS:
+            before = [each for each in files(directory, LEVELS[-1]) if each.number < row.number]
+            if build(row.path, level, before[-1] if before else None, stop.requested) is None:
+                return done
+        done += 1
+    return done
+
+
+def _packed(path: Path) -> bool:
+    """Pack what is not; False where we must stop. A segment that an older release compacted is not packed."""
+    from monitoring.pipeline.store.metric_pack import pack_all  # numpy, as above
+
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.set_busy_timeout(1000)
+        return pack_all(connection, stop.requested)
+
+
 def _remove_leftovers(catalog: Catalog) -> None:
     for signal in SIGNALS:
         for partition in catalog.partitions(signal):
-            for path in partition_dir(catalog.data, signal, partition).glob("*.tmp"):
+            for path in partition_dir(catalog.data, signal, partition).rglob("*.tmp"):
                 with contextlib.suppress(FileNotFoundError):
                     if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
                         path.unlink()

@@ -25,9 +25,10 @@ from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import LOGS, METRICS, SIGNALS
-from monitoring.pipeline.store.catalog import Catalog, segment_path
+from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
 from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.lease import peek
+from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.partition import active_number
 from monitoring.pipeline.store.segment import Head, open_readonly
 
@@ -120,6 +121,8 @@ def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[st
             with _noting(problems, f"{signal} partition {number}"):
                 members: dict[str, Any] = {"signal": signal, "partition": number, "lag": None}
                 members |= sizes[number]
+                if signal == "metrics":
+                    members["rollups"] = _rollups(catalog.data, number)
                 partitions.append(members)
                 reports: dict[str, dict[str, Any]] = {}
                 with _noting(problems, "bus"):
@@ -304,6 +307,15 @@ def _sizes(catalog: Catalog, signal: str) -> dict[int, dict[str, int]]:
         size["rows"] += row.rows  # of an active segment the head is asked, see gather
         size["bytes"] += row.bytes if row.sealed else _file_bytes(row.path)
     return sizes
+
+
+def _rollups(data: Path, partition: int) -> dict[str, dict[str, int]]:
+    """Files of each resolution and their bytes."""
+    found = {}
+    for level in LEVELS:
+        made = files(partition_dir(data, "metrics", partition), level)
+        found[level.name] = {"files": len(made), "bytes": sum(_file_bytes(each.path) for each in made)}
+    return found
 
 
 def _file_bytes(path: Path) -> int:

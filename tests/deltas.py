@@ -15,6 +15,8 @@ from monitoring.pipeline.bus.frame import Frame, encode_payload
 from monitoring.pipeline.events.delta import Delta, family_text
 from monitoring.pipeline.events.event import Rejected
 from monitoring.pipeline.events.signals import METRICS
+from monitoring.pipeline.store.metric_codec import Codec
+from monitoring.pipeline.store.metric_pack import PACK, has_packed
 from monitoring.pipeline.store.segment import open_readonly
 from tests.frames import T0, Sender
 
@@ -73,6 +75,15 @@ def connections(data: Path) -> Iterator[apsw.Connection]:
             yield connection
 
 
+def _packed(connection: apsw.Connection, column: str) -> list[tuple[str, tuple[int, Any]]]:
+    """The packed rows of a segment, each with the name of its family, its number and this column."""
+    if not has_packed(connection):
+        return []
+    points = f"(SELECT id, id >> 24 & 1048575 AS series, {column} AS wanted FROM packed)"
+    rows = connection.execute(f"SELECT family.name, points.id, wanted FROM {points} AS points {_NAMED}")
+    return [(name, (number, wanted)) for name, number, wanted in rows]
+
+
 def totals(data: Path) -> dict[str, int | float]:
     """The sum of every counter, of the observations and the sum of every histogram, over all segments."""
     found: Counter[str] = Counter()
@@ -82,6 +93,13 @@ def totals(data: Path) -> dict[str, int | float]:
         for name, total, counts in connection.execute(f"SELECT family.name, sum, counts FROM histogram {_NAMED}"):
             found[f"{name}_sum"] += total
             found[f"{name}_count"] += sum(orjson.loads(counts))
+        for name, row in _packed(connection, "total"):
+            if isinstance(row[1], str):
+                *counts, total = orjson.loads(row[1])
+                found[f"{name}_sum"] += total
+                found[f"{name}_count"] += sum(counts)
+            elif row[1] is not None:
+                found[name] += row[1]
     return dict(found)
 
 
@@ -92,4 +110,9 @@ def windows(data: Path, name: str = "orders") -> dict[int, int | float]:
         query = f"SELECT (block * 30 + slot) * 10, value FROM increment {_NAMED} WHERE family.name = ?"
         for start, value in connection.execute(query, (name,)):
             found[start - T // SECOND] += value
+        for title, (number, packed) in _packed(connection, "data"):
+            places, (values, *_) = Codec().decode(packed)
+            for place, value in zip(places.tolist(), values[0].tolist(), strict=True):
+                if title == name:
+                    found[((number >> 44) * PACK + place) * 10 - T // SECOND] += value
     return dict(found)

@@ -91,16 +91,15 @@ def _server(sending: Sending) -> Iterator[smtplib.SMTP]:
     """A session, encrypted and logged in as the channel says. Raises what smtplib raises, and Refused."""
     host, port = str(sending.value("server")), int(sending.value("port") or _PORT)
     security, username = sending.value("security") or "auto", sending.value("username")
-    context = ssl.create_default_context()
     own_name = socket.gethostname()  # smtplib would ask the resolver, which may hang
     server = (
-        smtplib.SMTP_SSL(host, port, own_name, timeout=TIMEOUT_SECONDS, context=context)
+        smtplib.SMTP_SSL(host, port, own_name, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
         if security == "tls" or (security == "auto" and port == _TLS_PORT)
         else smtplib.SMTP(host, port, own_name, timeout=TIMEOUT_SECONDS)
     )
     try:
         if not isinstance(server, smtplib.SMTP_SSL):
-            _encrypt(server, security, context, needed=bool(username))
+            _encrypt(server, security, needed=bool(username))
         if username:
             server.login(str(username), str(sending.value("password") or ""))
         yield server
@@ -110,12 +109,12 @@ def _server(sending: Sending) -> Iterator[smtplib.SMTP]:
         server.close()
 
 
-def _encrypt(server: smtplib.SMTP, security: str, context: ssl.SSLContext, *, needed: bool) -> None:
+def _encrypt(server: smtplib.SMTP, security: str, *, needed: bool) -> None:
     server.ehlo_or_helo_if_needed()
     if security == "none":
         return
     if server.has_extn("starttls"):
-        server.starttls(context=context)
+        server.starttls(context=ssl.create_default_context())
     elif security == "starttls" or needed:
         raise Refused("the mail server offers no STARTTLS; `security` none would send mail and password in the clear")
 

@@ -4,6 +4,7 @@ monitoring up
   |-- valkey-server       the bus, where none is named
   |-- api                 gunicorn and its one process of threads
   |-- drain-1 …           workers of the drain queue, each with a work-horse
+  |-- alerts              a worker of the alerts queue: nothing else may hold up an alert
   |-- jobs                a worker of the other queues
   |-- collector           measures this host, unless MONITORING_COLLECTORS leaves that out
   `-- ticker              starts what should run; adopts what dead producers left in the spool
@@ -118,8 +119,11 @@ class _Product:
         def drain() -> None:
             _work(self._settings, self._url(), ["drain"])
 
+        def alerts() -> None:
+            _work(self._settings, self._url(), ["alerts"])
+
         def other() -> None:
-            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue != "drain"])
+            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue not in ("drain", "alerts")])
 
         def serve_api() -> None:
             from monitoring.cli.serve import serve
@@ -137,6 +141,7 @@ class _Product:
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
+            Child("alerts", alerts, order=1),
             Child("jobs", other, order=1),
             *([Child("collector", measure_host, order=1)] if host else []),
             Child("ticker", lambda: _tick(self._settings, self._url()), order=1),

@@ -29,8 +29,9 @@ from monitoring.pipeline.ingest.otlp import (
     proto_attributes,
     proto_value,
 )
+from monitoring.pipeline.ingest.wire import built, children, first
 
-__all__ = ["Told", "group_from", "read_json", "read_proto", "severity", "unpacked"]
+__all__ = ["Told", "group_from", "raw_of", "read_json", "read_proto", "resource_of", "scope_of", "severity", "unpacked"]
 
 
 class Told(NamedTuple):
@@ -49,14 +50,7 @@ class Told(NamedTuple):
 
 def read_proto(body: bytes, defaults: Defaults, source: str, most: int) -> Intake:
     """The events of a request in protobuf. Raises Unreadable, TooMuch beyond so many records."""
-    from google.protobuf.message import DecodeError  # 30 ms that other commands need not pay
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
-    try:
-        request = ExportLogsServiceRequest.FromString(body)
-    except DecodeError as error:
-        raise Unreadable(f"the body is not an ExportLogsServiceRequest: {error}") from None
-    return _taken(_proto_records(request, defaults), source, most, defaults)
+    return _taken(_proto_records(body, defaults), source, most, defaults)
 
 
 def read_json(body: bytes, defaults: Defaults, source: str, most: int) -> Intake:
@@ -84,21 +78,41 @@ def _taken(records: _Records, source: str, most: int, defaults: Defaults) -> Int
 
 def raw_of(record: Any) -> bytes:
     """What a dead letter keeps of a record: its bytes as protobuf, its JSON."""
-    if hasattr(record, "SerializeToString"):
-        return bytes(record.SerializeToString())
-    return orjson.dumps(record)
+    return record if isinstance(record, bytes) else orjson.dumps(record)
 
 
 # --- protobuf --------------------------------------------------------------------------------------------
 
 
-def _proto_records(request: Any, defaults: Defaults) -> _Records:
-    for resource in request.resource_logs:
-        about = unpacked(resource.resource.attributes)
-        for scope in resource.scope_logs:
-            group = group_from(about, scope.scope.name, unpacked(scope.scope.attributes), defaults)
-            for record in scope.log_records:
+def _proto_records(body: bytes, defaults: Defaults) -> _Records:
+    for resource in children(body, 1):
+        about = resource_of(resource)
+        for scope in children(resource, 2):
+            group = group_from(about, *scope_of(scope), defaults)
+            for record in children(scope, 2):
                 yield group, record
+
+
+def resource_of(data: bytes) -> dict[str, Any]:
+    """The attributes of the resource in a ResourceLogs or ResourceSpans. Raises Unreadable."""
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource  # 30 ms that other commands need not pay
+
+    return unpacked(_shared(Resource, first(data, 1)).attributes)
+
+
+def scope_of(data: bytes) -> tuple[str, dict[str, Any]]:
+    """Name and attributes of the scope in a ScopeLogs or ScopeSpans. Raises Unreadable."""
+    from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+
+    scope = _shared(InstrumentationScope, first(data, 1))
+    return scope.name, unpacked(scope.attributes)
+
+
+def _shared(kind: Any, data: bytes) -> Any:
+    try:
+        return built(kind, data)
+    except NotAnEvent as error:
+        raise Unreadable(f"a resource or scope is {error.reason}") from None
 
 
 def unpacked(pairs: Any) -> dict[str, Any]:
@@ -109,7 +123,10 @@ def unpacked(pairs: Any) -> dict[str, Any]:
         raise Unreadable(f"a resource or scope is {error.reason}") from None
 
 
-def _of_proto(record: Any) -> Told:
+def _of_proto(data: bytes) -> Told:
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+    record = built(LogRecord, data)
     return Told(
         time=record.time_unix_nano or record.observed_time_unix_nano,
         number=record.severity_number,

@@ -17,7 +17,8 @@ from monitoring.pipeline.ingest.built import Group, build, exception_of
 from monitoring.pipeline.ingest.documents import Unreadable, items, load, members, objects, text, whole
 from monitoring.pipeline.ingest.intake import Intake, TooMuch
 from monitoring.pipeline.ingest.otlp import hex_id, json_attributes, proto_attributes
-from monitoring.pipeline.ingest.otlp_logs import group_from, raw_of, unpacked
+from monitoring.pipeline.ingest.otlp_logs import group_from, raw_of, resource_of, scope_of, unpacked
+from monitoring.pipeline.ingest.wire import built, children
 
 __all__ = ["read_json", "read_proto"]
 
@@ -53,14 +54,7 @@ class _Span(NamedTuple):
 
 def read_proto(body: bytes, defaults: Defaults, source: str, most: int) -> Intake:
     """The events of an ExportTraceServiceRequest in protobuf. Raises Unreadable, TooMuch beyond so many events."""
-    from google.protobuf.message import DecodeError  # 30 ms that other commands need not pay
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    try:
-        request = ExportTraceServiceRequest.FromString(body)
-    except DecodeError as error:
-        raise Unreadable(f"the body is not an ExportTraceServiceRequest: {error}") from None
-    return _taken(_proto_spans(request, defaults), source, most, defaults)
+    return _taken(_proto_spans(body, defaults), source, most, defaults)
 
 
 def read_json(body: bytes, defaults: Defaults, source: str, most: int) -> Intake:
@@ -83,16 +77,19 @@ def _taken(spans: Iterator[tuple[Group, Any]], source: str, most: int, defaults:
     return Intake(events, refused)
 
 
-def _proto_spans(request: Any, defaults: Defaults) -> Iterator[tuple[Group, Any]]:
-    for resource in request.resource_spans:
-        about = unpacked(resource.resource.attributes)
-        for scope in resource.scope_spans:
-            group = group_from(about, scope.scope.name, unpacked(scope.scope.attributes), defaults)
-            for span in scope.spans:
+def _proto_spans(body: bytes, defaults: Defaults) -> Iterator[tuple[Group, Any]]:
+    for resource in children(body, 1):
+        about = resource_of(resource)
+        for scope in children(resource, 2):
+            group = group_from(about, *scope_of(scope), defaults)
+            for span in children(scope, 2):
                 yield group, span
 
 
-def _of_proto(span: Any) -> _Span:
+def _of_proto(data: bytes) -> _Span:
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span  # 30 ms that other commands need not pay
+
+    span = built(Span, data)
     return _Span(
         trace_id=hex_id(span.trace_id),
         span_id=hex_id(span.span_id),

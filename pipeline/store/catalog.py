@@ -259,7 +259,7 @@ class Catalog:
 def _open(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(5000)
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").fetchall()
     if connection.pragma("user_version") > SCHEMA_VERSION:
         connection.close()
         raise StoreCorrupt(f"{path} was made by a newer release: upgrade this one")

@@ -1,18 +1,25 @@
-"""What verification finds out about packed rows: that they can be read, and say of themselves what is in them."""
+"""What verification finds out about packed rows and roll-ups: can they be read, and do their totals agree?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import contextlib
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import apsw
+import orjson
 
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_codec import Codec, Packed
+from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.metric_pack import PACK, packed_blocks, packed_rows, packed_totals
 
-__all__ = ["Inside", "inside"]
+__all__ = ["Inside", "inside", "rollups"]
 
 
 class Inside(NamedTuple):
@@ -55,3 +62,80 @@ def _ends(packed: Packed, kind: str) -> tuple[int, int]:
 def _totals_differ(where: str, kind: str, packed: Packed, total: object) -> Iterator[str]:
     if kind in ("counter", "histogram") and packed_totals(packed, kind) != total:
         yield f"{where}: its total is another than its points come to"
+
+
+def rollups(directory: Path, segments: Mapping[int, Path]) -> Iterator[str]:
+    """What roll-ups say otherwise than the segments they are made from, and than each other.
+
+    `segments` are the sealed segments that are still there, by number.
+    """
+    made = {level: {each.number: each for each in files(directory, level)} for level in LEVELS}
+    carried: _Totals | None = None
+    for number in sorted({number for by in made.values() for number in by}):
+        totals = _totals_in(segments[number]) if number in segments else None
+        for level, by in made.items():
+            if number not in by:
+                continue
+            path = by[number].path
+            try:
+                yield from _broken(path)
+                here = _totals_in(path)
+                if totals is None:
+                    totals = here
+                yield from _different(path, totals, here, "its source")
+                if level is LEVELS[-1]:
+                    sums = _carried_in(path)
+                    if carried is not None:
+                        yield from _different(path, _plus(carried, here), sums, "what was carried on to it")
+                    carried = sums
+            except (apsw.Error, StoreCorrupt) as error:
+                yield f"{path}: {error}"
+                totals = None
+
+
+_Totals = dict[tuple[Any, ...], list[int | float]]
+_NAMED = "JOIN series ON series = series.id JOIN family ON family = family.id"
+
+
+def _broken(path: Path) -> Iterator[str]:
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        for (text,) in connection.execute("PRAGMA integrity_check(10)"):
+            if text != "ok":
+                yield f"{path}: {text}"
+        for block in packed_blocks(connection):
+            codec = Codec()
+            for row in packed_rows(connection, [block]):
+                codec.decode(row.data)
+
+
+def _totals_in(path: Path) -> _Totals:
+    """What each series of a file gained in all of it; of a segment what is packed."""
+    points = "(SELECT id >> 24 & 1048575 AS series, total FROM packed WHERE total IS NOT NULL)"
+    return _summed(path, f"SELECT name, kind, bounds, labels, total FROM {points} {_NAMED}")  # noqa: S608 - own names
+
+
+def _carried_in(path: Path) -> _Totals:
+    return _summed(path, f"SELECT name, kind, bounds, labels, total FROM carried {_NAMED}")  # noqa: S608 - own names
+
+
+def _summed(path: Path, query: str) -> _Totals:
+    found: _Totals = {}
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        for *key, total in connection.execute(query):
+            sums = orjson.loads(total) if isinstance(total, str) else [total]
+            before = found.get(tuple(key))
+            found[tuple(key)] = sums if before is None else list(map(operator.add, before, sums))
+    return found
+
+
+def _plus(one: _Totals, other: _Totals) -> _Totals:
+    both = {key: list(map(operator.add, one[key], other[key])) for key in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
+def _different(path: Path, wanted: _Totals, found: _Totals, what: str) -> Iterator[str]:
+    """Whole numbers are equal, floats up to rounding."""
+    for key in {**wanted, **found}:
+        pairs = itertools.zip_longest(wanted.get(key, []), found.get(key, []), fillvalue=0)
+        if not all(one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9) for one, other in pairs):
+            yield f"{path}: {key[0]}{key[-1]} comes to another total than in {what}"

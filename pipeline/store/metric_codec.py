@@ -100,6 +100,8 @@ def _whole(column: Column) -> tuple[int, Column]:
     """Floats as whole numbers, where a power of ten makes them such, exactly."""
     if not np.isfinite(column).all():
         return _FLOAT | _RAW, column
+    if np.abs(column).max() >= _EXACT:
+        return _FLOAT | _RAW, column
     for power in range(4):
         scaled = np.rint(column * 10**power)
         if (np.abs(scaled) < _EXACT).all() and (scaled / 10**power == column).all():

@@ -9,38 +9,53 @@ there is seen by `rate` and `increase` like everything else, and none of it twic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from monitoring.pipeline.query.promql.source import STALE, Floats, Mask, Times
+from monitoring.pipeline.query.promql.source import STALE, STALE_BITS, Floats, Mask, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS
 
-__all__ = ["WINDOW_MS", "Counting", "Grid", "Lanes"]
+__all__ = ["WINDOW_MS", "Counting", "Grid", "Lanes", "Summary", "stale"]
 
 WINDOW_MS = WINDOW_NS // 1_000_000
 _NEVER = -(1 << 40)
 
 
+def stale(values: Floats) -> Mask:
+    """Where a series says that it has ended."""
+    marks: Mask = np.ascontiguousarray(values).view(np.uint64) == np.uint64(STALE_BITS)
+    return marks
+
+
 class Grid:
     """The windows whose ends lie in [start_ms, end_ms], with those before that reach into them and one after.
 
-    `first` to `last` are all of them, numbered since 1970; `known` are the first and last that the store has heard of.
+    A window is `scale` times 10 s long; `first` to `last` are all of them, numbered since 1970. `known` are the first
+    and last window of 10 s that the store has heard of. Windows of a roll-up are shown as so many samples as `spread`
+    says, see `rolled`.
     """
 
-    def __init__(self, start_ms: int, end_ms: int, known: tuple[int, int]) -> None:
-        oldest, newest = known
-        self._from, self._through = max(oldest - 1, -(-start_ms // WINDOW_MS) - 1), end_ms // WINDOW_MS - 1
-        self.first, self.last = max(0, self._from - ALIVE_WINDOWS + 1), min(self._through, newest) + 1
+    def __init__(self, start_ms: int, end_ms: int, known: tuple[int, int], *, scale: int = 1, spread: int = 1) -> None:
+        self.start_ms, self.end_ms, self.scale, self._spread = start_ms, end_ms, scale, spread
+        self._length_ms = scale * WINDOW_MS
+        oldest, newest = (window // scale for window in known)
+        self._newest_ms = (known[1] + 1) * WINDOW_MS
+        self._alive = max(1, ALIVE_WINDOWS // scale)
+        self._from = max(oldest - 1, -(-start_ms // self._length_ms) - 1)
+        self._through = (end_ms + self._length_ms - 1) // self._length_ms - 1 if scale > 1 else end_ms // WINDOW_MS - 1
+        self.first, self.last = max(0, self._from - self._alive + 1), min(self._through, newest) + 1
         self.count = max(0, self.last - self.first + 1)
         self._windows = np.arange(self.first, self.first + self.count, dtype=np.int64)
-        self._ends = (self._windows + 1) * WINDOW_MS
+        self._ends = (self._windows + 1) * self._length_ms
         shown = min(self._through, self.last)
         low = max(0, self._from - self.first)
         self._cut = slice(low, max(low, shown + 1 - self.first))
         self._known = self._windows <= newest
+        self._heard = int(self._known.sum())
         self._all = self._ends[self._cut]
 
     @property
@@ -48,26 +63,74 @@ class Grid:
         """Whether no sample can lie here."""
         return self.count == 0 or not len(self._all)
 
-    def times(self, has: Mask) -> tuple[Times, Mask | None]:
-        """When a series with increments in these windows has samples, and which windows of `cut` they are.
-
-        None means all of them.
-        """
-        covered = has
-        if not has.all():
+    def samples(self, has: Mask, totals: Floats) -> tuple[Times, Floats]:
+        """The samples of a series with increments in these windows that stands at these totals at their ends."""
+        if has[: self._heard].all():  # it gained something in every window, as most do
+            covered = shown = self._known
+            if self.scale == 1:
+                end = max(self._cut.start, min(self._cut.stop, self._heard))
+                return self._all[: end - self._cut.start], totals[self._cut.start : end]
+        else:
             places = np.arange(self.count)
             since = places - np.maximum.accumulate(np.where(has, places, _NEVER))
-            covered = has | ((since < ALIVE_WINDOWS) & self._known)
-            covered[:-1] |= has[1:]
-        chosen = covered[self._cut]
-        if chosen.all():
-            return self._all, None
-        return self._all[chosen], chosen
+            covered = has | ((since < self._alive) & self._known)
+            shown = covered.copy()
+            shown[:-1] |= has[1:]
+        if self.scale > 1:
+            return self._between(covered, shown, totals)
+        chosen = shown[self._cut]
+        return self._all[chosen], totals[self._cut][chosen]
 
-    def cut(self, totals: Floats, chosen: Mask | None) -> Floats:
-        """The totals at those times."""
-        shown = totals[self._cut]
-        return shown if chosen is None else shown[chosen]
+    def _between(self, covered: Mask, shown: Mask, totals: Floats) -> tuple[Times, Floats]:
+        """Some samples a window, on the line from one total to the next; the last window ends where the store does."""
+        times, share, possible = self._line
+        before = np.concatenate((totals[:1], totals[:-1]))
+        values = share * (totals - before)[:, None]
+        values += before[:, None]
+        values[:, -1] = totals
+        wanted = possible & covered[:, None]
+        wanted[:, -1] = possible[:, -1] & shown
+        if shown is self._known and wanted.any():  # one stretch
+            flat = wanted.reshape(-1)
+            low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
+            if flat[low:high].all():
+                return times.reshape(-1)[low:high], values.reshape(-1)[low:high]
+        return times[wanted], values[wanted]
+
+    @cached_property
+    def _line(self) -> tuple[Times, Floats, Mask]:
+        """Of each window: the times of its samples, how much of its gain they have, and whether they can be shown."""
+        parts = np.arange(1, self._spread + 1)
+        starts = self._ends - self._length_ms
+        ends = np.maximum(np.minimum(self._ends, self._newest_ms), starts)
+        times = np.minimum(starts[:, None] + self._length_ms * parts // self._spread, ends[:, None])
+        share = (times - starts[:, None]) / np.maximum(ends - starts, 1)[:, None]
+        possible = (times >= self.start_ms) & (times <= self.end_ms) & (ends > starts)[:, None]
+        possible[:, 1:] &= times[:, 1:] > times[:, :-1]
+        return times, share, possible
+
+    def rolled(self, summary: Summary) -> tuple[Times, Floats]:
+        """Samples of a gauge of a roll-up: what it was last at the end of each window, the least and the greatest just
+        before, and others such that all together have the average that it had.
+        """
+        windows = np.flatnonzero((summary.count > 0) & self._known)
+        last, least, most = summary.last[windows], summary.least[windows], summary.most[windows]
+        number = self._spread + 2
+        others = (number * summary.sum[windows] / summary.count[windows] - least - most - last) / (number - 3)
+        ends = self._ends[windows]
+        parts = [ends - self._length_ms + self._length_ms * part // self._spread for part in range(1, self._spread)]
+        times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
+        filled = [np.clip(others, least, most)] * len(parts)
+        values = np.stack([*filled, least, most, last], axis=1).reshape(-1)
+        if len(ends) and ends[-1] > self._newest_ms:  # of a window that goes on, what was said last is said now
+            over = times > self._newest_ms
+            times, values = times[~over], values[~over]
+            if not len(times) or times[-1] < self._newest_ms:
+                times, values = np.append(times, self._newest_ms), np.append(values, last[-1])
+            else:
+                values[-1] = last[-1]
+        low, high = np.searchsorted(times, (self.start_ms, self.end_ms + 1))
+        return times[low:high], values[low:high]
 
     def gauge(self, lanes: Mapping[str, Lanes], across: str) -> tuple[Times, Floats]:
         """Samples of a gauge that these lanes said, each alive for five minutes; a stale marker where none is left."""
@@ -86,7 +149,7 @@ class Grid:
         place[windows[inside] - self.first] = np.flatnonzero(inside)
         index = np.maximum.accumulate(place)
         known = np.maximum(index, 0)
-        alive = (index >= 0) & (self._windows - windows[known] < ALIVE_WINDOWS) & self._known
+        alive = (index >= 0) & (self._windows - windows[known] < self._alive) & self._known
         return alive, at[known], values[known]
 
     def _combined(self, filled: list[tuple[Mask, Times, Floats]], across: str) -> tuple[Mask, Floats]:
@@ -142,26 +205,46 @@ class Counting:
 
     def add(self, first: int, windows: Times, gained: Floats | Times, row: int = 0) -> None:
         """Add what was gained in these windows, rising, from this row on; the grid begins at window `first`."""
-        low, high = np.searchsorted(windows, (first, first + len(self.has)))
         rows = slice(row, row + len(gained))
-        if low:
-            self.base[rows] += gained[:, :low].sum(axis=1)
-        if high <= low:
-            return
-        start, end, count = int(windows[low]) - first, int(windows[high - 1]) - first, high - low
-        if end - start + 1 == count:
-            self.gained[rows, start : end + 1] += gained[:, low:high]
-            self.has[start : end + 1] = True
-        else:
-            places = windows[low:high] - first
-            self.gained[rows, places] += gained[:, low:high]
-            self.has[places] = True
+        start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
+        if start < 0 or end > len(self.has):
+            low, high = windows.searchsorted((first, first + len(self.has)))
+            if low:
+                self.base[rows] += gained[:, :low].sum(axis=1)
+            windows, gained = windows[low:high], gained[:, low:high]
+            if not len(windows):
+                return
+            start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
+        places: slice | Times = slice(start, end) if end - start == len(windows) else windows - first
+        self.gained[rows, places] += gained
+        self.has[places] = True
 
     def totals(self, row: int) -> Floats:
         """The running total of one row at each window's end."""
         total: Floats = np.cumsum(self.gained[row])
         total += self.base[row]
         return total
+
+
+class Summary:
+    """What a gauge said in each window of a grid of a roll-up, from any number of files."""
+
+    __slots__ = ("count", "last", "least", "most", "sum")
+
+    def __init__(self, count: int) -> None:
+        self.last, self.sum, self.count = np.zeros(count), np.zeros(count), np.zeros(count)
+        self.least, self.most = np.full(count, np.inf), np.full(count, -np.inf)
+
+    def add(self, first: int, windows: Times, columns: Sequence[Floats | Times]) -> None:
+        """Add what a later file says: last, least, greatest, sum and count of these windows."""
+        inside = (windows >= first) & (windows < first + len(self.count))
+        places = windows[inside] - first
+        last, least, most, total, count = (column[0][inside] for column in columns)
+        self.last[places] = last
+        self.least[places] = np.minimum(self.least[places], least)
+        self.most[places] = np.maximum(self.most[places], most)
+        self.sum[places] += total
+        self.count[places] += count
 
 
 class _Said(NamedTuple):
@@ -185,6 +268,8 @@ class Lanes:
     def newest(self) -> tuple[Times, Times, Floats]:
         """By window, rising: what was said last in each."""
         windows, at, values = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        if (windows[1:] > windows[:-1]).all():
+            return windows, at, values
         order = np.lexsort((values, at, windows))
         windows = windows[order]
         last = np.ones(len(windows), dtype=np.bool_)

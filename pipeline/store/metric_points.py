@@ -17,7 +17,7 @@ from monitoring.pipeline.store.deltas import WINDOW_NS, Buckets, Number
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_segment import BLOCK
 
-__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "having", "select"]
+__all__ = ["ALIVE_WINDOWS", "Gathered", "Points", "Series", "blocks_of", "having", "select"]
 
 ALIVE_WINDOWS = 30
 """A lane's gauge counts in its window and those that follow it, 5 minutes in all; a producer says it every minute."""
@@ -167,7 +167,7 @@ def _rows(
     mine = [number for number, series in chosen.items() if series.kind == kinds[table]]
     if not mine:
         return
-    blocks = _blocks(connection, table, first // BLOCK, last // BLOCK)
+    blocks = blocks_of(connection, table, first // BLOCK, last // BLOCK)
     query = (
         f"SELECT series, block * {BLOCK} + slot AS window, {columns} FROM {table}"  # noqa: S608 - own names
         " WHERE block IN (SELECT value FROM json_each(?)) AND series IN (SELECT value FROM json_each(?))"
@@ -177,7 +177,7 @@ def _rows(
             yield row
 
 
-def _blocks(connection: apsw.Connection, table: str, first: int, last: int) -> list[int]:
+def blocks_of(connection: apsw.Connection, table: str, first: int, last: int) -> list[int]:
     """The blocks of this range that there are: named one by one, SQLite finds the series of each without a scan."""
     query = (
         f"WITH RECURSIVE found(block) AS (SELECT min(block) FROM {table} WHERE block >= ?1"  # noqa: S608 - own names

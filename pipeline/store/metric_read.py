@@ -11,17 +11,24 @@ import apsw
 import numpy as np
 import orjson
 
+from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.promql.source import NAME, Floats, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS, Number
 from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_coarse import coarse, summary
 from monitoring.pipeline.store.metric_codec import Codec
-from monitoring.pipeline.store.metric_grid import Counting, Grid, Lanes
+from monitoring.pipeline.store.metric_grid import Counting, Grid, Lanes, Summary
 from monitoring.pipeline.store.metric_names import LE, exposed, name_test
 from monitoring.pipeline.store.metric_pack import PACK, PACK_MS, packed_blocks, packed_id, packed_rows, sample_value
-from monitoring.pipeline.store.metric_points import having
+from monitoring.pipeline.store.metric_points import blocks_of, having
 from monitoring.pipeline.store.metric_segment import BLOCK
 
-__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read"]
+__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read", "read_carried", "read_rolled"]
+
+
+MAX_SAMPLES = 50_000_000
+"""As many as Prometheus takes for one query; 400 MB here."""
+_LESS = "ask for fewer series, a shorter range or longer steps"
 
 
 class Key(NamedTuple):
@@ -42,13 +49,24 @@ class Gauge:
 
 
 class Read:
-    """What several segments say of the series that were asked for, in a grid."""
+    """What several segments and roll-ups say of the series that were asked for, in a grid.
 
-    def __init__(self, grid: Grid, start_ms: int, end_ms: int) -> None:
-        self.grid, self.start_ms, self.end_ms = grid, start_ms, end_ms
+    `fine` is the grid of 10 s in which the lanes of gauges are combined that are in no roll-up yet.
+    """
+
+    def __init__(self, grid: Grid, fine: Grid | None = None) -> None:
+        self.grid, self.fine = grid, fine or grid
+        self.start_ms, self.end_ms = grid.start_ms, grid.end_ms
+        self._cells = 0
+        self.summaries: dict[Key, Summary] = {}
         self.samples: dict[Key, list[tuple[Times, Floats]]] = {}
         self.counting: dict[Key, Counting] = {}
         self.gauges: dict[Key, Gauge] = {}
+
+    @property
+    def first_fine(self) -> int:
+        """The first window of 10 s in the grid."""
+        return self.grid.first * self.grid.scale
 
     def sampled(self, key: Key, times: Times, values: Floats) -> None:
         """Add raw samples, times in milliseconds since 1970, rising."""
@@ -57,12 +75,30 @@ class Read:
             self.samples.setdefault(key, []).append((times[low:high], values[low:high]))
 
     def count_of(self, key: Key) -> Counting:
-        """The increments of this series, to add to."""
+        """The increments of this series, to add to. Raises PermanentError where they are too many."""
         found = self.counting.get(key)
         if found is None:
             rows = 1 if key.kind == "counter" else len(key.bounds) + 2
+            self._cells += rows * self.grid.count
+            if self._cells > MAX_SAMPLES:
+                raise PermanentError(f"the query reads over {MAX_SAMPLES:,} samples: {_LESS}")
             found = self.counting[key] = Counting(rows, self.grid.count)
         return found
+
+    def summary_of(self, key: Key) -> Summary:
+        """What roll-ups say of a gauge, to add to."""
+        found = self.summaries.get(key)
+        if found is None:
+            found = self.summaries[key] = Summary(self.grid.count)
+        return found
+
+    def sum_up(self) -> None:
+        """Let what was said in segments without a roll-up be a part of the coarser grid, too. Once, at the end."""
+        scale = self.grid.scale
+        for key, gauge in self.gauges.items() if scale > 1 else ():
+            windows, columns = summary(self.fine.gauge(gauge.lanes, gauge.across), scale)
+            if len(windows):
+                self.summary_of(key).add(self.grid.first, windows, columns)
 
     def lane_of(self, key: Key, across: str, lane: str) -> Lanes:
         """What this lane said of a gauge, to add to."""
@@ -116,42 +152,65 @@ def choose(connection: apsw.Connection, matchers: Sequence[Matcher]) -> dict[int
     return found
 
 
+def read_rolled(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Add what a file of a roll-up has of these series, of the grid's resolution."""
+    by_kind = _by_kind(chosen)
+    _packed(connection, by_kind, chosen, into, 1)
+    if by_kind["sample"]:
+        _samples(connection, by_kind["sample"], chosen, into, PACK_MS * into.grid.scale)
+
+
+def read_carried(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Add what these series came to through a segment whose file of hours this is, which ended before the grid."""
+    numbers = [number for number, (key, _) in chosen.items() if key.kind in ("counter", "histogram")]
+    query = "SELECT series, total FROM carried WHERE series IN (SELECT value FROM json_each(?))"
+    for number, total in connection.execute(query, (orjson.dumps(numbers).decode(),)):
+        into.count_of(chosen[number].key).base += orjson.loads(total)
+
+
+def _by_kind(chosen: Mapping[int, Chosen]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {"counter": [], "histogram": [], "gauge": [], "sample": []}
+    for number, (key, _) in chosen.items():
+        found[key.kind].append(number)
+    return found
+
+
 def read(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) -> None:
     """Add what a segment has of these series."""
-    by_kind: dict[str, list[int]] = {"counter": [], "histogram": [], "gauge": [], "sample": []}
-    for number, (key, _) in chosen.items():
-        by_kind[key.kind].append(number)
+    by_kind = _by_kind(chosen)
     if by_kind["counter"]:
         _counters(connection, by_kind["counter"], chosen, into)
     if by_kind["histogram"]:
         _histograms(connection, by_kind["histogram"], chosen, into)
     if by_kind["gauge"]:
         _gauges(connection, by_kind["gauge"], chosen, into)
-    _packed(connection, by_kind, chosen, into)
+    _packed(connection, by_kind, chosen, into, into.grid.scale)
     if by_kind["sample"]:
-        _samples(connection, by_kind["sample"], chosen, into)
+        _samples(connection, by_kind["sample"], chosen, into, PACK_MS)
+        _raw_samples(connection, by_kind["sample"], chosen, into)
 
 
 def _counters(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
-    for number, total in _before(connection, "increment", "total(value)", numbers, into.grid.first):
+    for number, total in _before(connection, "increment", "total(value)", numbers, into.first_fine):
         into.count_of(chosen[number].key).base[0] += total
-    rows = _rows(connection, "increment", "value", numbers, into.grid)
+    rows = _rows(connection, "increment", "value", numbers, into)
     for number, points in _by_series(rows):
         windows = np.array([row[1] for row in points], dtype=np.int64)
         gained = np.array([[row[2] for row in points]], dtype=np.float64)
+        windows, (gained,) = coarse(windows, [gained], into.grid.scale)
         into.count_of(chosen[number].key).add(into.grid.first, windows, gained)
 
 
 def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
-    for number, total in _before(connection, "histogram", "total(sum)", numbers, into.grid.first):
+    for number, total in _before(connection, "histogram", "total(sum)", numbers, into.first_fine):
         into.count_of(chosen[number].key).base[-1] += total
-    for number, bucket, total in _buckets_before(connection, numbers, into.grid.first):
+    for number, bucket, total in _buckets_before(connection, numbers, into.first_fine):
         into.count_of(chosen[number].key).base[bucket] += total
-    rows = _rows(connection, "histogram", "sum, counts", numbers, into.grid)
+    rows = _rows(connection, "histogram", "sum, counts", numbers, into)
     for number, points in _by_series(rows):
         counting = into.count_of(chosen[number].key)
         for _, window, total, text in points:
-            place, counts = window - into.grid.first, orjson.loads(text)
+            place, counts = window // into.grid.scale - into.grid.first, orjson.loads(text)
             counting.gained[-1, place] += total
             counting.gained[: len(counts), place] += counts
             counting.has[place] = True
@@ -159,7 +218,7 @@ def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Map
 
 def _gauges(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
     names = dict(connection.execute("SELECT id, lane FROM source"))
-    rows = _rows(connection, "gauge", "lane, at, value", numbers, into.grid)
+    rows = _rows(connection, "gauge", "lane, at, value", numbers, into)
     for number, points in _by_series(rows):
         for lane, said in groupby(sorted(points, key=itemgetter(2)), key=itemgetter(2)):
             columns = list(zip(*said, strict=True))
@@ -170,12 +229,17 @@ def _gauges(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping
 
 
 def _packed(
-    connection: apsw.Connection, by_kind: Mapping[str, Sequence[int]], chosen: Mapping[int, Chosen], into: Read
+    connection: apsw.Connection,
+    by_kind: Mapping[str, Sequence[int]],
+    chosen: Mapping[int, Chosen],
+    into: Read,
+    factor: int,
 ) -> None:
-    """Add the packed rows: of blocks before the grid the totals, of those that reach into it the points."""
+    """Add packed rows, `factor` of whose windows are one of the grid: of blocks before it the totals, else points."""
     grid, codec = into.grid, Codec()
-    blocks = [block for block in packed_blocks(connection) if block * PACK <= grid.last]
-    earlier = [block for block in blocks if (block + 1) * PACK <= grid.first]
+    first, last = grid.first * factor, (grid.last + 1) * factor - 1
+    blocks = [block for block in packed_blocks(connection) if block * PACK <= last]
+    earlier = [block for block in blocks if (block + 1) * PACK <= first]
     within = blocks[len(earlier) :]
     counting = [*by_kind["counter"], *by_kind["histogram"]]
     if earlier and counting:
@@ -183,11 +247,17 @@ def _packed(
             into.count_of(chosen[number].key).base += orjson.loads(total) if isinstance(total, str) else total
     for row in packed_rows(connection, within, counting) if counting else ():
         found, row_of = into.count_of(chosen[row.series].key), 0
-        places, columns = codec.decode(row.data)
+        places, parts = codec.decode(row.data)
+        windows, columns = coarse(places + row.block * PACK, parts, factor)
         for column in columns:
-            found.add(grid.first, places + row.block * PACK, column, row_of)
+            found.add(grid.first, windows, column, row_of)
             row_of += len(column)
     if not by_kind["gauge"]:
+        return
+    if factor < grid.scale:
+        for row in packed_rows(connection, within, by_kind["gauge"]):
+            places, columns = codec.decode(row.data)
+            into.summary_of(chosen[row.series].key).add(grid.first, places + row.block * PACK, columns)
         return
     names = dict(connection.execute("SELECT id, lane FROM source"))
     for row in packed_rows(connection, within, by_kind["gauge"]):
@@ -198,16 +268,23 @@ def _packed(
         lane.add(windows, windows * WINDOW_NS + at[0], values[0].astype(np.float64))
 
 
-def _samples(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
-    """Samples as they came; of one moment the first that was written."""
-    codec, start, end = Codec(), into.start_ms, into.end_ms
-    blocks = [block for block in packed_blocks(connection) if start // PACK_MS <= block <= end // PACK_MS]
+def _samples(
+    connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read, length_ms: int
+) -> None:
+    """Packed samples, of blocks of this length."""
+    codec = Codec()
+    first, last = into.start_ms // length_ms, into.end_ms // length_ms
+    blocks = [block for block in packed_blocks(connection) if first <= block <= last]
     for row in packed_rows(connection, blocks, numbers):
         _, (times, values) = codec.decode(row.data)
-        into.sampled(chosen[row.series].key, times[0] + row.block * PACK_MS, values[0].astype(np.float64))
+        into.sampled(chosen[row.series].key, times[0] + row.block * length_ms, values[0].astype(np.float64))
+
+
+def _raw_samples(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Samples as they came."""
     rows = connection.execute(
         "SELECT series, at, value FROM sample WHERE series IN (SELECT value FROM json_each(?)) AND at BETWEEN ? AND ?",
-        (orjson.dumps(numbers).decode(), start, end),
+        (orjson.dumps(numbers).decode(), into.start_ms, into.end_ms),
     )
     for number, points in _by_series(rows):
         times = np.array([at for _, at, _ in points], dtype=np.int64)
@@ -230,16 +307,17 @@ def _by_series(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, list[tupl
 
 
 def _rows(
-    connection: apsw.Connection, table: str, columns: str, numbers: Sequence[int], grid: Grid
+    connection: apsw.Connection, table: str, columns: str, numbers: Sequence[int], into: Read
 ) -> Iterator[tuple[Any, ...]]:
     """The points of these series in the grid, as (series, window, columns)."""
     query = (
         f"SELECT series, block * {BLOCK} + slot AS window, {columns} FROM {table}"  # noqa: S608 - own names
         " WHERE block IN (SELECT value FROM json_each(?)) AND series IN (SELECT value FROM json_each(?))"
     )
-    blocks = list(range(grid.first // BLOCK, grid.last // BLOCK + 1))
+    first, last = into.first_fine, (into.grid.last + 1) * into.grid.scale - 1
+    blocks = blocks_of(connection, table, first // BLOCK, last // BLOCK)
     for row in connection.execute(query, (orjson.dumps(blocks).decode(), orjson.dumps(numbers).decode())):
-        if grid.first <= row[1] <= grid.last:
+        if first <= row[1] <= last:
             yield row
 
 

@@ -12,7 +12,10 @@ from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.promql.source import NAME, Floats, Mask, Samples
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.matchers import Matcher
+from monitoring.pipeline.store.metric_coarse import held
+from monitoring.pipeline.store.metric_files import MetricFiles, opened_rollup
 from monitoring.pipeline.store.metric_grid import Grid
+from monitoring.pipeline.store.metric_levels import LEVELS
 from monitoring.pipeline.store.metric_names import (
     LE,
     exposed,
@@ -21,9 +24,17 @@ from monitoring.pipeline.store.metric_names import (
     metadata_name,
     name_test,
 )
-from monitoring.pipeline.store.metric_read import Key, Read, choose, families_of, read
+from monitoring.pipeline.store.metric_plan import plan
+from monitoring.pipeline.store.metric_read import (
+    Key,
+    Read,
+    choose,
+    families_of,
+    read,
+    read_carried,
+    read_rolled,
+)
 from monitoring.pipeline.store.metrics import SqliteMetricStore, in_time
-from monitoring.pipeline.store.rows import timestamp_ns
 
 __all__ = ["MetricSource"]
 
@@ -40,14 +51,26 @@ class MetricSource:
         self._store, self._deadline = store, deadline
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, step_ms: int) -> list[Samples]:
-        """See Source."""
-        grid = self._grid(start_ms, end_ms)
-        found = Read(grid, start_ms, end_ms)
-        self._each(
-            None,
-            end_ms + 2 * WINDOW_NS // _MS,
-            lambda connection: read(connection, choose(connection, matchers), found),
-        )
+        """See Source. From the finest points that answer the range in some ten thousand windows, see `metric_plan`."""
+        files = MetricFiles(self._store.catalog)
+        known = files.extent()
+        if known is None:
+            return []
+        chosen = plan(files.stored, files.rolled, start_ms, end_ms, step_ms)
+        grid = Grid(start_ms, end_ms, known, scale=chosen.scale, spread=chosen.spread)
+        fine = Grid(max(start_ms, files.start_ms(chosen.segments)), end_ms, known) if chosen.scale > 1 else grid
+        found = Read(grid, fine)
+        with in_time():
+            if chosen.base is not None:
+                with opened_rollup(chosen.base.path, self._deadline) as connection:
+                    read_carried(connection, choose(connection, matchers), found)
+            for rolled in chosen.rolled:
+                with opened_rollup(rolled.path, self._deadline) as connection:
+                    read_rolled(connection, choose(connection, matchers), found)
+            for number in chosen.segments:
+                with self._store.segment(number, self._deadline) as connection:
+                    read(connection, choose(connection, matchers), found)
+        found.sum_up()
         return [*_sampled(found), *(() if grid.empty else (*self._counted(found, matchers), *self._gauges(found)))]
 
     def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[dict[str, str]]:
@@ -107,20 +130,21 @@ class MetricSource:
             for family in self._store.families()
         }
 
-    def _each(self, start_ms: int | None, end_ms: int, look: Callable[[apsw.Connection], None]) -> None:
-        """Look at each segment that reaches into this range. Raises OutOfTime."""
-        start = None if start_ms is None else start_ms * _MS
+    def _each(self, start_ms: int, end_ms: int, look: Callable[[apsw.Connection], None]) -> None:
+        """Look at each segment that reaches into this range, or at what is left of it. Raises OutOfTime."""
+        files = MetricFiles(self._store.catalog)
+        first, last = start_ms * _MS // WINDOW_NS, end_ms * _MS // WINDOW_NS
         with in_time():
-            for connection in self._store.segments(start, end_ms * _MS + 1, self._deadline):
-                look(connection)
-
-    def _grid(self, start_ms: int, end_ms: int) -> Grid:
-        """The windows of this range, as far as the store has heard of any."""
-        extent = self._store.extent()
-        if extent is None:
-            return Grid(start_ms, end_ms, (0, -1))
-        oldest, newest = (timestamp_ns(each, 0) // WINDOW_NS for each in extent)
-        return Grid(start_ms, end_ms, (oldest, newest))
+            for number, extent, there in files.stored:
+                if extent is None or extent[0] > last or extent[1] < first:
+                    continue
+                rolled = next((by[number] for by in files.rolled.values() if number in by), None)
+                if there:
+                    with self._store.segment(number, self._deadline) as connection:
+                        look(connection)
+                elif rolled is not None:
+                    with opened_rollup(rolled.path, self._deadline) as connection:
+                        look(connection)
 
     def _counted(self, found: Read, matchers: Sequence[Matcher]) -> Iterator[Samples]:
         """Counters, and the parts of histograms. Families that are seen under the same labels add up."""
@@ -136,13 +160,16 @@ class MetricSource:
                     has, totals = has | before[0], totals + before[1]
                 seen[name, key.labels, le] = has, totals
         for (name, text, le), (has, totals) in seen.items():
-            times, mask = found.grid.times(has)
+            times, values = found.grid.samples(has, totals)
             if len(times):
-                yield Samples(_labels(name, text, le), times, found.grid.cut(totals, mask))
+                yield Samples(_labels(name, text, le), times, values)
 
     def _gauges(self, found: Read) -> Iterator[Samples]:
-        for key, gauge in found.gauges.items():
-            times, values = found.grid.gauge(gauge.lanes, gauge.across)
+        if found.grid.scale == 1:
+            said = ((key, found.grid.gauge(gauge.lanes, gauge.across)) for key, gauge in found.gauges.items())
+        else:
+            said = ((key, found.grid.rolled(summary)) for key, summary in found.summaries.items())
+        for key, (times, values) in said:
             if len(times):
                 yield Samples(_labels(key.name, key.labels, ""), times, values)
 
@@ -151,7 +178,10 @@ def _sampled(found: Read) -> Iterator[Samples]:
     for key, parts in found.samples.items():
         times = np.concatenate([part[0] for part in parts])
         times, places = np.unique(times, return_index=True)  # of equal ones the first
-        yield Samples(_labels(key.name, key.labels, ""), times, np.concatenate([part[1] for part in parts])[places])
+        values = np.concatenate([part[1] for part in parts])[places]
+        if found.grid.scale == LEVELS[-1].scale:
+            times, values = held(times, values)
+        yield Samples(_labels(key.name, key.labels, ""), times, values)
 
 
 def _rows_of(key: Key) -> Iterator[tuple[str, str, int]]:

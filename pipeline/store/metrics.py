@@ -14,15 +14,15 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.events.signals import LATEST_NS
 from monitoring.pipeline.query.limits import STEPS_BETWEEN_CHECKS, Deadline
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, segment_path
 from monitoring.pipeline.store.deltas import WINDOW_NS, Family
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS, Gathered, Points, Series, select
 from monitoring.pipeline.store.partition import Limits, Partition, acquire, limits_of
-from monitoring.pipeline.store.reader import OutOfTime
+from monitoring.pipeline.store.reader import OutOfTime, SegmentGone
 from monitoring.pipeline.store.rows import id_floor
-from monitoring.pipeline.store.segment import Head, open_readonly
+from monitoring.pipeline.store.segment import open_readonly
 
 __all__ = ["SqliteMetricStore", "in_time", "open_metrics", "opened"]
 
@@ -104,18 +104,18 @@ class SqliteMetricStore:
             with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, deadline) as connection:
                 yield connection
 
-    def extent(self) -> tuple[int, int] | None:
-        """The least and the greatest id of any point; None where there is none."""
-        found = []
-        for row in self.catalog.segments("metrics"):
-            least, greatest = row.min_id, row.max_id
-            if not row.sealed:
-                with contextlib.suppress(FileNotFoundError, apsw.CantOpenError), opened(row.path, None) as connection:
-                    head = Head.read(connection)
-                    least, greatest = head.min_id, head.max_id
-            if least is not None and greatest is not None:
-                found.append((least, greatest))
-        return (min(least for least, _ in found), max(greatest for _, greatest in found)) if found else None
+    @contextlib.contextmanager
+    def segment(self, number: int, deadline: Deadline | None = None) -> Iterator[apsw.Connection]:
+        """One segment, as `segments`. Raises SegmentGone where retention has just deleted it."""
+        path = segment_path(self.catalog.data, "metrics", 0, number)
+        try:
+            manager = opened(path, deadline)
+            connection = manager.__enter__()
+        except (FileNotFoundError, apsw.CantOpenError) as error:
+            raise SegmentGone(f"{path} is not there") from error
+        with contextlib.ExitStack() as stack:
+            stack.push(manager)
+            yield connection
 
 
 @contextlib.contextmanager

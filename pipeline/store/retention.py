@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir, segment_path
+from monitoring.pipeline.store.metric_levels import rolled_up
 from monitoring.pipeline.store.rows import timestamp_ns
 
 __all__ = ["Doomed", "apply", "doomed", "due", "sweep"]
@@ -67,13 +68,23 @@ def due(catalog: Catalog, chosen: Settings, *, now_ns: int) -> list[Doomed]:
         segments = catalog.segments(signal)
         active = [row.path for row in segments if not row.sealed]
         found += doomed(
-            segments,
+            segments if signal != "metrics" else _rolled_up(catalog, segments),
             now_ns=now_ns,
             max_age_seconds=chosen.number(age),
             max_bytes=chosen.whole(size),
             active_bytes=sum(path.stat().st_size for path in active if path.exists()),
         )
     return found
+
+
+def _rolled_up(catalog: Catalog, segments: Sequence[SegmentRow]) -> list[SegmentRow]:
+    """Those that maintenance has rolled up: the others are all there is of their time."""
+    done = {
+        (partition, number)
+        for partition in catalog.partitions("metrics")
+        for number in rolled_up(partition_dir(catalog.data, "metrics", partition))
+    }
+    return [row for row in segments if not row.sealed or (row.partition, row.number) in done]
 
 
 def _last_ns(row: SegmentRow) -> int:

@@ -96,7 +96,7 @@ def create(
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     beside.unlink(missing_ok=True)
     with space_needed(path), closing(apsw.Connection(str(beside))) as connection:
-        connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL").fetchall()
         connection.execute("BEGIN")
         connection.execute(contents_of(signal).schema)
         connection.execute(_SCHEMA)
@@ -132,7 +132,8 @@ def open_readonly(path: Path, *, cache_kib: int = 1024) -> apsw.Connection:
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         _check_identity(connection, path)
-        connection.execute(f"PRAGMA mmap_size = 0; PRAGMA cache_size = -{cache_kib}; PRAGMA query_only = 1")
+        # fetchall: a statement that answers with a row would else be the last that is executed
+        connection.execute(f"PRAGMA mmap_size = 0; PRAGMA cache_size = -{cache_kib}; PRAGMA query_only = 1").fetchall()
     except BaseException:
         connection.close()
         raise
@@ -159,7 +160,7 @@ def _open_for_writing(path: Path) -> apsw.Connection:
         connection.execute(
             f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {WAL_PAGES};"
             "PRAGMA mmap_size = 0"
-        )
+        ).fetchall()
     except BaseException:
         connection.close()
         raise

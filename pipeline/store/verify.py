@@ -6,6 +6,7 @@ Each finding is a sentence; no finding means that
   head agree,
 - the catalog agrees with the files,
 - for every lane: what its producer counted = what was committed + dead-lettered + dropped, up to its watermark,
+- of metrics: roll-ups come to the same totals as what they are made from,
 - for every partition: rows in all segments + rows deleted by retention = events committed by all lanes.
 """
 
@@ -97,6 +98,11 @@ def _verify_partition(
         elif row.sealed and (row.rows, row.min_id, row.max_id) != (head.rows, head.min_id, head.max_id):
             findings.append(f"{path}: the catalog says {row.rows} rows, the segment {head.rows}, or their times differ")
     findings += [f"{row.path} is in the catalog and not on disk" for row in known.values()]
+    if signal == "metrics":
+        from monitoring.pipeline.store.metric_check import rollups  # numpy, which who writes logs does not need
+
+        sealed = {row.number: row.path for row in catalog.segments(signal) if row.partition == partition and row.sealed}
+        findings += rollups(partition_dir(catalog.data, signal, partition), sealed)
     found.dead_letters += retired_letters
     if committed is not None and found.rows + found.retired_rows != committed:
         findings.append(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.serving import make_server
 
 from monitoring.pipeline.bus.frame import encode_payload
+from monitoring.pipeline.bus.streams import META_KEY
 from monitoring.pipeline.errors import BusRefused
 from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import Rejected
@@ -50,7 +51,7 @@ def test_metrics_are_taken_where_the_instance_has_partitions_for_them(instance: 
     made = [Delta(1, 2, "api", family="{}", labels="{}", value="3")]
     frame = sender.frame(made, signal="metrics", payload=encode_payload(made, (), METRICS))
     where = address(sender.lane, 0, "metrics")
-    instance.streams.announce({"logs": 2}, instance.catalog.instance)
+    instance.streams.client.hdel(META_KEY, "partitions:metrics")
     refused = send(instance, frame.to_record(), where)
     assert refused.status_code == 400 and refused.json["field"] == "signal"
     instance.streams.announce({"logs": 2, "metrics": 1}, instance.catalog.instance)

@@ -163,7 +163,7 @@ test("the live tail shows what arrives, and holds still while somebody reads", a
 test("a search is saved for all, run from the list, and forgotten", async () => {
   await on(DESKTOP, async (page) => {
     await visit(page, instance, "/logs?query=level:error");
-    await page.getByRole("button", { name: "Saved searches" }).click();
+    await page.getByRole("button", { name: "Saved", exact: true }).click();
     await page.getByLabel("Save this search as").fill("all errors");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByRole("button", { name: "Forget all errors" }).click();

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.channels import Channels
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.outbox import Outbox
+from tests.mailbox import receiving
 from tests.notices import alert, notice, put_all, states
 from tests.sink import Sink, sinking
 
@@ -261,3 +263,37 @@ def test_a_delivery_that_never_ends_is_left_behind_and_tried_again(
     assert run(chosen)["sent"] == 1
     assert len(sink.received) > 1
     assert {each.key for each in sink.received} == {"a1:1:hook"}
+
+
+def test_an_outage_of_ten_minutes_delays_and_loses_nothing(
+    chosen: Settings, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.consumers.notify.LINGER_SECONDS", 0.0)  # the clock jumps instead
+    ahead = [0]
+
+    def now_ns() -> int:
+        return time.time_ns() + ahead[0]
+
+    with receiving() as box:
+        mail = {"server": "127.0.0.1", "port": box.port, "from": "m@example.com", "to": ["a@example.com"]}
+        Channels(control, chosen).save("mail", "email", mail)
+        box.stop()
+        began = now_ns()
+        tries, more = 0, [notice("mail", "b", grouping="g"), notice("mail", "c")]
+        put_all(control, *(notice("mail", f"a{number}", grouping="g") for number in range(3)))
+        while now_ns() - began < 600e9:
+            due = Outbox(control, now_ns=now_ns).due_at()
+            assert due is not None
+            ahead[0] += max(0, due - now_ns())
+            tries += Notifier(chosen, control, now_ns=now_ns).run()["retried"]
+            if tries >= 2:  # it goes on happening
+                put_all(control, *more)
+                more = []
+        assert 10 <= tries <= 60
+        assert box.mails == []
+        box.start()
+        while Outbox(control, now_ns=now_ns).due_at() is not None:
+            ahead[0] += 120 * 10**9
+            Notifier(chosen, control, now_ns=now_ns).run()
+        assert len(box.mails) == 3
+    assert Counter(states(control).values()) == {"sent": 5}

@@ -7,6 +7,8 @@ Each node is evaluated once, for all steps together, in numpy. Semantics are tho
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +45,8 @@ from monitoring.pipeline.query.promql.vector import (
     Value,
     Vector,
     distinct,
+    in_all,
+    joined,
     merged,
     nameless,
     ordered,
@@ -83,14 +87,14 @@ def instant(
     `delayed_names`: remove `__name__` only at the end, as Prometheus does with its flag promql-delayed-name-removal.
     Raises PromqlError.
     """
-    node = parse(expr)
     grid = Grid(time_ms, time_ms, 1)
     query = Query(source, grid, lookback_ms, deadline, True, delayed_names)
-    with np.errstate(all="ignore"):  # NaN and Inf are values here
+    with _guarded():
+        node = parse(expr)
         if isinstance(node, Selector | Subquery) and shape(node) == "matrix":
             check_use("", node)
-            found = ranges(query, node, grid, evaluate)
-            return _answer(query, "matrix", _samples(found, query))
+            found = [series for part in ranges(query, node, grid, evaluate) for series in _samples(part)]
+            return _answer(query, "matrix", sorted(found, key=lambda one: sorted(one.labels.items())))
         value = evaluate(query, node, grid)
         if isinstance(value, str):
             return _answer(query, "string", value)
@@ -113,18 +117,13 @@ def ranged(
     delayed_names: bool = False,
 ) -> Answer:
     """The values of an expression from one time to another, both included, every `step_ms`. Raises PromqlError."""
-    node = parse(expr, step_ms, end_ms - start_ms)
-    kind = shape(node)
-    if kind in ("matrix", "string"):
-        name = "range vector" if kind == "matrix" else kind
-        raise PromqlError(
-            f'invalid expression type "{name}" for range query, must be Scalar or instant Vector', "bad_data"
-        )
     if step_ms <= 0 or end_ms < start_ms:
         raise PromqlError("a range query needs a step above 0 and an end that is not before its start", "bad_data")
     grid = Grid(start_ms, end_ms, step_ms)
     query = Query(source, grid, lookback_ms, deadline, False, delayed_names)
-    with np.errstate(all="ignore"):  # NaN and Inf are values here
+    with _guarded():
+        node = parse(expr, step_ms, end_ms - start_ms)
+        _refuse_ranges(node)
         value = evaluate(query, node, grid)
         if isinstance(value, np.ndarray):
             value = Vector([Metric()], value[None, :], np.ones((1, grid.steps), dtype=bool))
@@ -134,6 +133,26 @@ def ranged(
     times = grid.times
     rows = zip(value.metrics, value.values, value.present, strict=True)
     return _answer(query, "matrix", [Samples(dict(metric), times[here], row[here]) for metric, row, here in rows])
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """NaN and Inf are values here; and an expression that is too deep for the stack is the asker's to change."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except RecursionError:
+        raise PromqlError("parse error: expression is nested too deeply", "bad_data") from None
+
+
+def _refuse_ranges(node: Node) -> None:
+    """Raises PromqlError where a node has no value at each step that could be drawn."""
+    kind = shape(node)
+    if kind in ("matrix", "string"):
+        name = "range vector" if kind == "matrix" else kind
+        raise PromqlError(
+            f'invalid expression type "{name}" for range query, must be Scalar or instant Vector', "bad_data"
+        )
 
 
 def _answer(
@@ -152,16 +171,18 @@ def _without_names(vector: Vector, query: Query) -> Vector:
     return merged(vector._replace(metrics=metrics))
 
 
-def _samples(found: Windows, query: Query) -> list[Samples]:
+def _samples(found: Windows) -> list[Samples]:
     """The samples of the only window of each series."""
     rows = zip(found.metrics, found.low[:, 0], found.high[:, 0], strict=True)
-    series = [Samples(dict(metric), found.times[low:high], found.values[low:high]) for metric, low, high in rows]
-    return sorted((one for one in series if len(one.times)), key=lambda one: sorted(one.labels.items()))
+    return [
+        Samples(dict(metric), found.times[low:high], found.values[low:high]) for metric, low, high in rows if low < high
+    ]
 
 
 def evaluate(query: Query, node: Node, grid: Grid) -> Value:
     """The value of a node at every step of the grid. What is the same at all of them is evaluated once."""
     query.check()
+    query.reserve(grid.steps)
     if grid.steps > 1 and not isinstance(node, Number | Text) and constant(node):
         value = _evaluate(query, node, grid.first())
         if isinstance(value, Vector):
@@ -230,7 +251,7 @@ def _aggregation(query: Query, node: Aggregation, grid: Grid) -> Vector:
     vector = _vector(evaluate(query, node.inner, grid))
     query.check()
     if isinstance(parameter, str):
-        return count_values(parameter, vector, node.by, node.labels)
+        return count_values(query, parameter, vector, node.by, node.labels)
     if parameter is None:
         return aggregate(node.operator, vector, node.by, node.labels)
     if node.operator in RANKINGS:
@@ -242,7 +263,7 @@ def _call(query: Query, node: Call, grid: Grid) -> Value:
     function = FUNCTIONS.get(node.name)
     if function is None:
         raise PromqlError(f"function {node.name}() needs native histograms, which are not stored here", "bad_data")
-    arguments: list[Value | Windows] = []
+    frame, arguments = Frame(query, grid, node), list[Value | Iterator[Windows]]()
     for place, argument in enumerate(node.arguments):
         if isinstance(argument, Selector | Subquery) and shape(argument) == "matrix":
             check_use(node.name, argument)
@@ -252,4 +273,9 @@ def _call(query: Query, node: Call, grid: Grid) -> Value:
         elif node.name != "info" or not place:
             arguments.append(evaluate(query, argument, grid))
     query.check()
-    return function(Frame(query, grid, node), *arguments)
+    for place, value in enumerate(arguments):
+        if isinstance(value, Iterator):
+            before, after = arguments[:place], arguments[place + 1 :]
+            parts = [_vector(function(frame, *before, windows, *after)) for windows in value]
+            return in_all(parts) if node.name == "absent_over_time" else joined(parts)
+    return function(frame, *arguments)

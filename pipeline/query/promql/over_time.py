@@ -13,11 +13,29 @@ from monitoring.pipeline.query.promql.window import Dense
 __all__ = ["OVER_TIME", "deviation_from_median", "quantile_of"]
 
 
+_WHOLE = 2.0**53
+"""From here on a float no longer holds every whole number."""
+
+
+def _exact(values: Floats) -> bool:
+    """Whether all values, and so every sum of them in any order, are whole numbers that a float holds."""
+    return bool((np.floor(values) == values).all() and np.abs(values).sum() < _WHOLE)
+
+
+def _total(values: Floats) -> Floats:
+    total: Floats = np.add.reduce(values, axis=0, initial=0.0)
+    return total
+
+
 def _sum(window: Dense) -> Floats:
+    if _exact(window.values):
+        return _total(window.values)
     return kahan_sum(window.values, window.values.shape[1:])
 
 
 def _average(window: Dense) -> Floats:
+    if _exact(window.values):
+        return _total(window.values) / len(window.values)
     always = np.ones(window.values.shape[1], dtype=bool)
     return kahan_mean(((row, always) for row in window.values), window.values.shape[1:])
 
@@ -51,11 +69,13 @@ def _when(window: Dense, wanted: Floats) -> Floats:
     """The time of the last sample that has the wanted value; of only NaN, the last of all."""
     same = (window.values == wanted) | np.isnan(wanted)
     last: Times = len(same) - 1 - np.argmax(same[::-1], axis=0)
-    return window.times[last, np.arange(same.shape[1])] / 1000
+    return window.all_times[window.places[last, np.arange(same.shape[1])]] / 1000
 
 
 def _sorted(values: Floats) -> Floats:
     """Each column in order, NaN first (numpy has it last)."""
+    if not np.isnan(values).any():
+        return np.sort(np.ascontiguousarray(values.T), axis=1).T  # along memory: twice as fast as across it
     order = np.lexsort((values, ~np.isnan(values)), axis=0)
     return np.take_along_axis(values, order, axis=0)
 
@@ -87,8 +107,8 @@ OVER_TIME: dict[str, Callable[[Dense], Floats]] = {
     "stddev_over_time": _deviation,
     "stdvar_over_time": _variance,
     "sum_over_time": _sum,
-    "ts_of_first_over_time": lambda window: window.times[0] / 1000,
-    "ts_of_last_over_time": lambda window: window.times[-1] / 1000,
+    "ts_of_first_over_time": lambda window: window.all_times[window.places[0]] / 1000,
+    "ts_of_last_over_time": lambda window: window.all_times[window.places[-1]] / 1000,
     "ts_of_max_over_time": lambda window: _when(window, _max(window)),
     "ts_of_min_over_time": lambda window: _when(window, _min(window)),
 }

@@ -70,6 +70,11 @@ class Query:
         if self._used > MAX_SAMPLES:
             raise PromqlError("query processing would load too many samples into memory in query execution")
 
+    def reserve(self, cells: int) -> None:
+        """Raises PromqlError where a matrix of so many cells would be more than a query may load."""
+        if cells > MAX_SAMPLES:
+            self.use(cells)
+
     def moments(self, grid: Grid, at: At, offset_ms: int) -> Times:
         """The time that a selector or subquery looks back from, for every step of the grid."""
         times = grid.times

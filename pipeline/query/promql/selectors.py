@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from monitoring.pipeline.query.promql.vector import Metric, Value, Vector, empty
 from monitoring.pipeline.query.promql.window import Windows, positions, windows
 
 __all__ = ["instant", "ranges", "sampled_at", "stale"]
+
+
+_BLOCK_CELLS = 1 << 18
+"""Windows that a function is given at once: 2 MB for each of its matrices, which is what a processor's cache holds; and
+what a query over many series and steps has in memory beside its result."""
 
 
 def stale(values: Floats) -> Mask:
@@ -30,6 +35,7 @@ def _newest(query: Query, node: Selector, grid: Grid) -> tuple[list[Metric], Flo
     if not found:
         none = empty(grid.steps)
         return [], none.values, none.values.astype(np.int64), none.present
+    query.reserve(len(found) * grid.steps)
     lengths = np.array([len(series.times) for series in found])
     offsets = (np.cumsum(lengths) - lengths)[:, None]
     last = positions(found, (moments,))[0] - 1
@@ -55,8 +61,11 @@ def sampled_at(query: Query, node: Selector, grid: Grid) -> Vector:
 
 def ranges(
     query: Query, node: Selector | Subquery, grid: Grid, evaluate: Callable[[Query, Node, Grid], Value]
-) -> Windows:
-    """The windows of a range selector or a subquery, whose inner expression `evaluate` evaluates."""
+) -> Iterator[Windows]:
+    """The windows of a range selector or a subquery, whose inner expression `evaluate` evaluates.
+
+    At least one; where there are many windows, some of the series at a time.
+    """
     ends = query.moments(grid, node.at, node.offset_ms)
     start, end = int(ends.min()) - node.range_ms + 1, int(ends.max())
     if isinstance(node, Selector):
@@ -65,7 +74,11 @@ def ranges(
         series = _unended(query.select(node.matchers, start, end, min(grid.step, node.range_ms)))
     else:
         series = _evaluated(query, node, start, end, evaluate)
-    return windows(series, ends, node.range_ms, grid.times)
+    query.reserve(len(series) * grid.steps)
+    block = max(1, _BLOCK_CELLS // grid.steps)
+    for first in range(0, len(series), block) or (0,):
+        query.check()
+        yield windows(series[first : first + block], ends, node.range_ms, grid.times)
 
 
 def _unended(found: list[Samples]) -> list[Samples]:

@@ -35,7 +35,7 @@ def line(window: Dense, origin: Times) -> tuple[Floats, Floats]:
 
 def slope(window: Dense) -> Floats:
     """deriv(): the slope; the times count from the first sample, which keeps them small."""
-    return line(window, window.times[0])[0]
+    return line(window, window.all_times[window.places[0]])[0]
 
 
 def predicted(seconds: Floats, steps: Times) -> Callable[[Dense], Floats]:

@@ -17,6 +17,8 @@ __all__ = [
     "Vector",
     "distinct",
     "empty",
+    "in_all",
+    "joined",
     "merged",
     "named",
     "nameless",
@@ -105,6 +107,23 @@ def distinct(vector: Vector) -> Vector:
     if len(_places(vector.metrics)) < len(vector.metrics):
         fail(DUPLICATE)
     return vector
+
+
+def joined(parts: Sequence[Vector]) -> Vector:
+    """The series of all parts. Raises PromqlError where two have the same labels."""
+    if len(parts) == 1:
+        return parts[0]
+    metrics = [metric for part in parts for metric in part.metrics]
+    values, present = (np.concatenate(matrices) for matrices in zip(*(part[1:] for part in parts), strict=True))
+    return distinct(Vector(metrics, values, present))
+
+
+def in_all(parts: Sequence[Vector]) -> Vector:
+    """The one series that parts have, where all of them have it: what is missing in each is missing in all."""
+    if any(not part.metrics for part in parts):
+        return empty(parts[0].values.shape[1])
+    present: Mask = np.logical_and.reduce([part.present for part in parts])
+    return present_only(parts[0]._replace(present=present))
 
 
 def ordered(vector: Vector) -> Vector:

@@ -49,10 +49,16 @@ class Windows(NamedTuple):
 class Dense(NamedTuple):
     """Windows of one length as a matrix: a row for the first sample of each, one for the second, and so on."""
 
-    times: Times
     values: Floats
     steps: Times
     """The time of the step that each window belongs to."""
+    places: Times
+    all_times: Times
+
+    @property
+    def times(self) -> Times:
+        """When the samples were taken; few functions ask."""
+        return self.all_times[self.places]
 
 
 def positions(series: Sequence[Samples], needles: Sequence[Times]) -> list[Times]:
@@ -98,7 +104,7 @@ def _dense(query: Query, found: Windows, least: int) -> Iterator[tuple[Times, De
             query.check()
             some = group[chunk : chunk + max(1, _CELLS // length)]
             places = low[some] + np.arange(length)[:, None]
-            yield some, Dense(found.times[places], found.values[places], found.steps[some % len(found.steps)])
+            yield some, Dense(found.values[places], found.steps[some % len(found.steps)], places, found.times)
 
 
 def over(query: Query, found: Windows, compute: Callable[[Dense], Floats], least: int = 1) -> tuple[Floats, Mask]:

@@ -250,3 +250,32 @@ def test_a_span_and_its_events_become_events_of_its_trace() -> None:
         "status.message": "boom",
     }
     assert (miss.message, miss.level, error.level, error.exception) == ("cache miss", 9, 17, '{"type":"KeyError"}')
+
+
+def varint(number: int) -> bytes:
+    head, more = number & 0x7F, number >> 7
+    return bytes([head | 0x80]) + varint(more) if more else bytes([head])
+
+
+def wrapped(number: int, data: bytes) -> bytes:
+    """A field of protobuf that holds these bytes."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def test_messages_that_are_small_on_the_wire_and_large_in_memory_are_not_built() -> None:
+    """2 MB of empty records would be 128 MB."""
+    records = wrapped(1, wrapped(2, wrapped(2, b"") * 1_000_000))
+    with pytest.raises(TooMuch):
+        otlp_logs.read_proto(records, DEFAULTS, "test", 1000)
+    attributes = wrapped(6, b"") * 600_000
+    intake = otlp_logs.read_proto(wrapped(1, wrapped(2, wrapped(2, attributes))), DEFAULTS, "test", 1000)
+    assert (intake.events, len(intake.rejected)) == ([], 1)
+    with pytest.raises(Unreadable):
+        otlp_logs.read_proto(wrapped(1, wrapped(1, attributes)), DEFAULTS, "test", 1000)
+
+
+def test_fields_that_are_not_known_are_passed_over() -> None:
+    strange = varint(99 << 3) + varint(1 << 40) + varint(98 << 3 | 1) + bytes(8) + varint(97 << 3 | 5) + bytes(4)
+    record = wrapped(2, wrapped(5, wrapped(1, b"hello")) + strange)
+    body = strange + wrapped(1, strange + wrapped(2, strange + record) + wrapped(96, b"x"))
+    assert [event.message for event in otlp_logs.read_proto(body, DEFAULTS, "test", 9).events] == ["hello"]
