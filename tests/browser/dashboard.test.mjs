@@ -202,7 +202,7 @@ test("what cannot be refreshed is marked as stale, and is fresh again when the s
   await page.context().setOffline(true);
   await page.getByRole("button", { name: /Refresh now/ }).click();
   await page.getByText("Stale: as of").waitFor();
-  assert.ok(await page.getByText("Partitions").isVisible());
+  assert.ok(await page.getByRole("region", { name: "Partitions" }).isVisible());
   await page.context().setOffline(false);
   await page.getByRole("button", { name: /Refresh now/ }).click();
   await page.getByText("Stale: as of").waitFor({ state: "detached" });
