@@ -237,6 +237,38 @@ test("scripts in events are text: in the list, opened, as patterns, as values of
   });
 });
 
+test("a rule is written and tried, its alert fires, is acknowledged from the phone and resolved", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/alerts?tab=rules");
+    await page.getByRole("button", { name: "New rule" }).click();
+    await page.getByLabel("Name").fill("Refused upstreams");
+    await page.getByLabel("When").selectOption("logs");
+    await page.getByLabel("Search logs").fill("refused level:error");
+    await page.getByLabel("Search logs").press("Enter");
+    await page.getByLabel("Threshold").fill("1");
+    await page.getByLabel("Window").fill("1h");
+    await page.getByLabel("For", { exact: true }).fill("0s");
+    await page.getByRole("button", { name: "Test it" }).click();
+    await page.getByText(/It would have fired/).waitFor();
+    if (SHOTS) await page.screenshot({ path: `${SHOTS}/rule-editor.png` });
+    await page.getByRole("button", { name: "Add the rule" }).click();
+    await page.getByRole("row").filter({ hasText: "Refused upstreams" }).waitFor();
+  });
+  const alert = await until("the alert is active", async () => (await instance.ask("GET", "/api/v1/alerts?state=active")).json.alerts[0]);
+  await on(PHONE, async (page) => {
+    await visit(page, instance, `/alerts/${alert.id}`);
+    if (SHOTS) await page.screenshot({ path: `${SHOTS}/phone-alert.png` });
+    await page.getByRole("button", { name: "Acknowledge" }).click();
+    await page.getByLabel("Comment").last().fill("looking into it");
+    await page.getByRole("dialog").getByRole("button", { name: "Acknowledge" }).click();
+    await page.getByText("acknowledged by").first().waitFor();
+    await page.getByText("looking into it").waitFor();
+    await page.getByRole("button", { name: "Resolve" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
+    await page.getByText("resolved", { exact: true }).first().waitFor();
+  });
+});
+
 test("a hundred thousand rows scroll, and only those in sight exist", { skip: !process.env.ROWS && "ROWS=100000 makes it" }, async () => {
   const rows = Number(process.env.ROWS);
   for (let sent = 0; sent < rows; sent += 5000) await instance.send(Array.from({ length: 5000 }, (_, at) => ({ message: `row ${sent + at}`, service: "rows" })));
