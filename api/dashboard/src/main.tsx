@@ -15,6 +15,7 @@ const client = new QueryClient({
     queries: {
       staleTime: 2000,
       gcTime: 120_000,
+      networkMode: "always", // the server may be this machine: being offline says nothing about it
       refetchOnWindowFocus: true,
       // What the request itself got wrong stays wrong.
       retry: (failures, error) => failures < 1 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),

@@ -130,7 +130,7 @@ function Account(): ReactNode {
   const client = useQueryClient();
   const logOut = async () => {
     await change("DELETE", "/api/v1/session").catch(() => undefined); // whatever the answer: this browser forgets it
-    client.clear();
+    client.removeQueries({ predicate: (query) => query.queryKey[0] !== "session" });
     client.setQueryData(["session"], null);
   };
   return (

@@ -11,7 +11,9 @@ export function ContextDialog({ id, zone, onClose }: { id: string; zone: Zone; o
   const [neighbours, setNeighbours] = useState(20);
   const { data, error, isPending, refetch } = useContext(id, neighbours);
   const here = useRef<HTMLLIElement>(null);
-  useEffect(() => here.current?.scrollIntoView({ block: "center" }), [data]);
+  useEffect(() => {
+    void here.current?.scrollIntoView({ block: "center" }); // newer browsers answer with a promise
+  }, [data]);
   return (
     <Dialog wide title={data ? `Around this event: ${data.event.service || "no service"} on ${data.event.host || "no host"}` : "Around this event"} onClose={onClose}>
       {isPending && <Waiting lines={8} />}

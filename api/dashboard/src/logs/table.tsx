@@ -73,7 +73,7 @@ const Row = memo(function Row({ event, zone, today, marked, isOpen, isActive, on
         aria-expanded={isOpen}
         data-event={event.id}
         onClick={() => onToggle(event.id)}
-        className="grid w-full grid-cols-[auto_auto_1fr] items-baseline gap-x-2 px-2 py-0.5 text-left hover:bg-raised sm:grid-cols-[auto_auto_7.5rem_1fr] sm:gap-x-3"
+        className="grid min-h-6 w-full grid-cols-[auto_auto_1fr] items-baseline gap-x-2 px-2 py-0.5 text-left hover:bg-raised sm:grid-cols-[auto_auto_7.5rem_1fr] sm:gap-x-3"
       >
         <time dateTime={event.timestamp} className="font-mono text-2xs text-soft tabular-nums sm:text-xs">
           {day !== today && <span>{day.slice(5)} </span>}

@@ -54,7 +54,7 @@ export function CompletingInput({ id, label, placeholder, icon, shortcut, value,
     if (event.key === "ArrowDown" && shown) setChosen((chosen + 1) % offers.length);
     else if (event.key === "ArrowUp" && shown) setChosen((chosen - 1 + offers.length) % offers.length);
     else if ((event.key === "Enter" || event.key === "Tab") && shown && chosen >= 0) take(offers[chosen]!.text);
-    else if (event.key === "Enter") return submit();
+    else if (event.key === "Enter") submit(); // and not the form around it
     else if (event.key === "Escape") {
       if (!shown) input.current?.blur();
       return setOpen(false);

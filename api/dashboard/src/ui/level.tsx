@@ -14,7 +14,7 @@ const LOOKS: Record<Level, { short: string; text: string; bar: string }> = {
 export function LevelTag({ level }: { level: Level }): ReactNode {
   const look = LOOKS[level] ?? LOOKS.INFO;
   return (
-    <span title={level} className={`inline-block w-9 rounded text-center font-mono text-2xs font-bold ${look.text}`}>
+    <span title={level} className={`inline-block w-9 shrink-0 rounded text-center font-mono text-2xs font-bold ${look.text}`}>
       {look.short}
     </span>
   );
