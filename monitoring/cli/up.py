@@ -15,11 +15,13 @@ stop: api, then workers and ticker at a commit, then the bus; within five second
 from __future__ import annotations
 
 import importlib
+import logging
 import shlex
 import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,6 +37,9 @@ from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring.producers.collectors import Collectors
 
 __all__ = ["api", "ticker", "up", "worker"]
 
@@ -135,7 +140,7 @@ class _Product:
             from monitoring.cli.collect import measure
 
             configure(self._settings, "collector")
-            measure(self._settings.replace(bus_url=self._url()))
+            measure(self._settings.replace(bus_url=self._url()), _tell_elsewhere)
 
         host = {"system", "gpu"} & set(self._settings.names("collectors"))
         return [
@@ -337,6 +342,14 @@ def _work(chosen: Settings, url: str, queues: Sequence[str]) -> None:
 
     configure(chosen, "-".join(queues))
     make_worker(queues, url, chosen).work()
+
+
+def _tell_elsewhere(chosen: Settings, collectors: Collectors) -> None:
+    """Say which other process measures this host, perhaps for another instance."""
+    for name, pid in collectors.elsewhere().items():
+        logging.getLogger("monitoring.collector").info(
+            "%s: pid %d measures it, for the instance that it sends to; this process will after it", name, pid
+        )
 
 
 def _tick(chosen: Settings, url: str) -> None:
