@@ -164,6 +164,20 @@ def test_a_file_it_cannot_read_is_moved_aside_and_said_so(make: MakeBus, tmp_pat
     assert (tmp_path / "bus" / "appendonlydir.unreadable").is_dir()
 
 
+def test_a_file_on_which_it_crashes_every_time_is_moved_aside_and_said_so(
+    make: MakeBus, tmp_path: Path, said: list[str]
+) -> None:
+    bus = make()
+    connect(bus.start()).set("key", "value")
+    bus.stop(timeout_seconds=5)
+    (file,) = (tmp_path / "bus" / "appendonlydir").glob("*.incr.aof")
+    with file.open("ab") as handle:
+        handle.write(b"*2\r\n$5\r\nDEBUG\r\n$8\r\nSEGFAULT\r\n")
+    client = connect(make().start())
+    assert client.dbsize() == 0
+    assert any("crashed" in line and "appendonlydir.unreadable" in line for line in said)
+
+
 def test_a_torn_end_of_its_file_costs_the_torn_command_only(make: MakeBus, tmp_path: Path) -> None:
     bus = make()
     client = connect(bus.start())
