@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -162,6 +163,39 @@ def test_a_file_it_cannot_read_is_moved_aside_and_said_so(make: MakeBus, tmp_pat
     assert client.dbsize() == 0
     assert any("appendonlydir.unreadable" in line for line in said)
     assert (tmp_path / "bus" / "appendonlydir.unreadable").is_dir()
+
+
+def test_a_file_on_which_it_crashes_every_time_is_moved_aside_and_said_so(
+    make: MakeBus, tmp_path: Path, said: list[str]
+) -> None:
+    bus = make()
+    connect(bus.start()).set("key", "value")
+    bus.stop(timeout_seconds=5)
+    (file,) = (tmp_path / "bus" / "appendonlydir").glob("*.incr.aof")
+    with file.open("ab") as handle:
+        handle.write(b"*2\r\n$5\r\nDEBUG\r\n$8\r\nSEGFAULT\r\n")
+    client = connect(make().start())
+    assert client.dbsize() == 0
+    assert any("crashed" in line and "appendonlydir.unreadable" in line for line in said)
+
+
+def test_frames_of_the_usual_size_do_not_crash_it(make: MakeBus, tmp_path: Path, said: list[str]) -> None:
+    """With memory mappings for frames, these sizes make it meet memory that it has freed (valkey issue 4705)."""
+    bus = make()
+    client = connect(bus.start())
+    sizes = (241_519, 238_891, 239_621, 240_753, 241_148, 240_985, 241_224, 240_818, 241_249, 241_389, 241_208, 241_154)
+    for seq, size in enumerate(sizes, 1):
+        fields = {
+            "v": 1, "lane": "a" * 32, "seq": seq, "released_below": 1, "signal": "logs", "count": 1000,
+            "created": 1_795_545_634_128_948_328, "counters": f'{{"dropped":{{}},"emitted":{seq * 1000}}}',
+            "encoding": "json", "digest": "d" * 32, "payload": b"x" * size,
+        }  # fmt: skip
+        client.xadd("stream", fields, id=f"1795545634{200 + seq}-0")  # type: ignore[arg-type]  # ints, as redis takes them
+    bus.stop(timeout_seconds=5)
+    client = connect(make().start())
+    entries: Any = client.xrange("stream")
+    assert [len(fields[b"payload"]) for _, fields in entries] == list(sizes)
+    assert not said
 
 
 def test_a_torn_end_of_its_file_costs_the_torn_command_only(make: MakeBus, tmp_path: Path) -> None:
