@@ -325,7 +325,7 @@ def _parse(row: Setting, name: str, text: str) -> Value:
     except ValueError as error:
         raise SettingsError(f"{name}={_shown(row, text)}: {error}") from None
     if isinstance(value, int | float) and not isinstance(value, bool) and value < row.minimum:
-        raise SettingsError(f"{name}={text}: the least is {row.minimum:g} {row.unit}")
+        raise SettingsError(f"{name}={text}: the least is {row.minimum:.15g} {row.unit}")
     return value
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from monitoring.cli.access import is_local, remote
 from monitoring.cli.charts import table
+from monitoring.cli.instance import noted_address
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.alerts.alert import OPEN, STATES
@@ -322,7 +323,9 @@ def _states(text: str) -> tuple[str, ...]:
 
 
 def _alerts(control: Control, chosen: Settings) -> Alerts:
-    return Alerts(control, base_url=public_url(chosen))
+    """Links lead to the API that runs here, whose port the shell of a command need not know."""
+    base = chosen.text("public_url") or noted_address(chosen.data)
+    return Alerts(control, base_url=base.rstrip("/") or public_url(chosen))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from monitoring.cli.lines import safe
 from monitoring.cli.plot import COLOURS, Line, figure, plot
 from monitoring.cli.search import moment_option
 from monitoring.pipeline import settings
-from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.clock import rfc3339, wall_ns
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.named import NAMED
 from monitoring.pipeline.settings import Settings
@@ -140,6 +140,13 @@ def _rendered(data: Mapping[str, Any], asked: Mapping[str, Any], unit: str) -> I
         yield result[1]
     elif not result:
         yield "no series has a value there; `monitoring metrics --list` names queries, docs/metrics.md the families"
+    elif "time" in asked and kind == "matrix":
+        rows = [
+            [_title(each["metric"]), rfc3339(round(time * 1000) * _MS), figure(float(text))]
+            for each in result
+            for time, text in each["values"]
+        ]
+        yield from table(["series", "at", f"value {unit}".rstrip()], rows)
     elif kind == "vector":
         rows = [[_title(each["metric"]), figure(float(each["value"][1]))] for each in result]
         yield from table(["series", f"value {unit}".rstrip()], rows)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from monitoring.cli.instance import LOCK_FILE
 from monitoring.pipeline.alerts.files import parse
 from monitoring.pipeline.store.control import FILE_NAME
 from tests.alarm import NAME, an_alert
@@ -32,6 +33,15 @@ def test_an_alert_is_listed_shown_acknowledged_resolved_and_told_of(instance, th
     told = run("alerts", "history", alert, env=there).stdout
     assert "on it" in told and "acknowledged -> resolved" in told
     assert run("alerts", "show", "nothing", env=there).exit_code == 1
+
+
+def test_links_lead_to_the_api_that_runs_here_whatever_port_the_shell_knows(instance):
+    alert, _ = an_alert(instance.data / FILE_NAME)
+    (instance.data / LOCK_FILE).write_text('{"pid": 1, "address": "http://127.0.0.1:4711"}')
+    here = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    assert f"alert=http://127.0.0.1:4711/alerts/{alert}" in run("alerts", "show", alert, env=here).stdout
+    named = {**here, "MONITORING_PUBLIC_URL": "https://mon.example.com/"}
+    assert f"alert=https://mon.example.com/alerts/{alert}" in run("alerts", "show", alert, env=named).stdout
 
 
 def test_silences_rules_export_and_test(instance, there, tmp_path):

@@ -53,6 +53,15 @@ def test_the_newest_values_are_a_table(data: Path) -> None:
     assert result.output.split() == ["series", "value", "{}", "60"]
 
 
+def test_a_range_vector_now_is_a_table_of_its_samples(data: Path) -> None:
+    result = run(data, 'orders_total{channel="web"}[30s]', "--until", str(END), "--since", "1970-01-01", "--now")
+    assert result.exit_code == 0, result.output
+    first, *rows = result.output.splitlines()
+    assert first.split() == ["series", "at", "value"]
+    assert len(rows) == 3
+    assert all("channel=web" in row and "Z" in row for row in rows)
+
+
 def test_every_named_query_is_listed_and_can_be_asked(data: Path) -> None:
     listed = run(data, "--list").output
     assert all(name in listed for name in NAMED)

@@ -54,6 +54,7 @@ def test_values_are_read_with_their_units(name, text, value):
     ("name", "text", "reason"),
     [("MONITORING_PARTITIONS", "two", "whole number"), ("MONITORING_PARTITIONS", "0", "least is 1"),
      ("MONITORING_DRAIN_SLICE", "5 parsecs", "30s"), ("MONITORING_BUS_MEMORY", "much", "512mb"),
+     ("MONITORING_BUS_MEMORY", "1", "is 16777216 bytes"),
      ("MONITORING_DURABILITY", "maybe", "memory, spool, required")],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_refused_with_what_would_be(name, text, reason):
