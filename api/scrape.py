@@ -12,14 +12,14 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from monitoring.api.health import facts
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.tally import BOUNDS, read_tally
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.vitals import Family, Histogram, Vitals, vitals
 
-__all__ = ["metrics"]
+__all__ = ["ROUTES", "metrics"]
 
 _OPEN = "application/openmetrics-text"
 
@@ -77,3 +77,6 @@ def _cumulated(histogram: Histogram) -> list[tuple[str, float]]:
         below += count
         found.append((bound, below))
     return found
+
+
+ROUTES = (Route("GET", "/metrics", "viewer", metrics),)
