@@ -17,6 +17,7 @@ from monitoring.api.runtime import Runtime
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.tally import BOUNDS, read_tally
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.store.outbox import Outbox
 from monitoring.pipeline.vitals import Family, Histogram, Vitals, vitals
 
 __all__ = ["ROUTES", "metrics"]
@@ -26,6 +27,7 @@ _OPEN = "application/openmetrics-text"
 
 def metrics(call: Call) -> Answer:
     """The whole instance's own metrics, in Prometheus' text or, where that is asked for, OpenMetrics'."""
+    call.runtime.limits.count("address", call.address)  # a scrape costs more than other answers that are open to all
     registry = _Registry(_vitals(call.runtime))
     if _OPEN in request.headers.get("Accept", ""):
         return Response(openmetrics.generate_latest(registry), content_type=openmetrics.CONTENT_TYPE_LATEST)
@@ -44,8 +46,11 @@ def _vitals(runtime: Runtime) -> Vitals:
         }
     except MonitoringError as error:  # the scrape tells what else there is, and that not all is well
         status = {**status, "problems": [*status["problems"], str(error)]}
+    outbox = Outbox(runtime.control, now_ns=runtime.now_ns)
     drains = [holder.pid for holder in runtime.catalog.drains()]
-    return vitals(status, tally, queues, {"api": [os.getpid()], "drain": drains})
+    return vitals(
+        status, tally, queues, {"api": [os.getpid()], "drain": drains}, outbox.counts(), runtime.alerts.counts()
+    )
 
 
 class _Registry:
@@ -79,4 +84,4 @@ def _cumulated(histogram: Histogram) -> list[tuple[str, float]]:
     return found
 
 
-ROUTES = (Route("GET", "/metrics", "viewer", metrics),)
+ROUTES = (Route("GET", "/metrics", None, metrics),)

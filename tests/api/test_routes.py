@@ -37,7 +37,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("DELETE", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
     ("GET", "/healthz"): (None, "/healthz", {}),
     ("GET", "/readyz"): (None, "/readyz", {}),
-    ("GET", "/metrics"): ("viewer", "/metrics", {}),
+    ("GET", "/metrics"): (None, "/metrics", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
     ("GET", "/api/v1/overview"): ("viewer", "/api/v1/overview", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
