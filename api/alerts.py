@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Text, Whole
 from monitoring.api.problems import Problem
 from monitoring.api.refusals import refusals
-from monitoring.api.routes import Answer, Call, whole_number
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.alerts.alert import OPEN, STATES, Alert
 from monitoring.pipeline.store.alerts import MAX_ALERTS
 
-__all__ = ["acknowledge", "comment", "history", "listing", "one", "resolve"]
+__all__ = ["ROUTES", "acknowledge", "comment", "history", "listing", "one", "resolve"]
 
-DEFAULT_ALERTS = 100
+STATE = Text("state", f"of {', '.join(STATES)}, divided by commas; open, if not given; or all", longest=256)
+RULE = Text("rule", "only those of this rule", longest=256)
+LIMIT = Whole("limit", "alerts", default=100, most=MAX_ALERTS)
+COMMENT = Fields(Text("comment", "what others should know"), optional=True)
+COMMENTED = Fields(Text("comment", "what others should know", required=True))
 
 
 def listing(call: Call) -> Answer:
     """Alerts, the newest first: the open ones, or those in the states that are asked for."""
-    limit = whole_number(call.params.get("limit"), field="limit", default=DEFAULT_ALERTS, most=MAX_ALERTS)
-    found = call.runtime.alerts.all(_states(call.params.get("state", "")), rule=call.params.get("rule"), limit=limit)
+    states, rule, limit = _states(call.params.get("state", "")), RULE.of(call.params), LIMIT.of(call.params)
+    found = call.runtime.alerts.all(states, rule=rule, limit=limit)
     return {"alerts": [_shown(call, alert) for alert in found], "counts": call.runtime.alerts.counts()}
 
 
@@ -35,23 +39,23 @@ def history(call: Call, identity: str) -> Answer:
 
 def acknowledge(call: Call, identity: str) -> Answer:
     """Take care of an alert: it is not escalated any further, and who was told of it hears so."""
-    said = _comment(required=False)
+    said = COMMENT.read()["comment"] or ""
     with refusals():
-        return _shown(call, call.runtime.alerts.acknowledge(identity, call.key.name, said))
+        return _shown(call, call.runtime.alerts.acknowledge(identity, call.actor, said))
 
 
 def resolve(call: Call, identity: str) -> Answer:
     """Say that an alert is over; where its condition still holds after the rule's cooldown, it comes back."""
-    said = _comment(required=False)
+    said = COMMENT.read()["comment"] or ""
     with refusals():
-        return _shown(call, call.runtime.alerts.resolve(identity, call.key.name, said))
+        return _shown(call, call.runtime.alerts.resolve(identity, call.actor, said))
 
 
 def comment(call: Call, identity: str) -> Answer:
     """Add a comment to an alert's history."""
-    said = _comment(required=True)
+    said = COMMENTED.read()["comment"]
     with refusals():
-        return _shown(call, call.runtime.alerts.comment(identity, call.key.name, said)), 201
+        return _shown(call, call.runtime.alerts.comment(identity, call.actor, said)), 201
 
 
 def _shown(call: Call, alert: Alert) -> dict[str, object]:
@@ -71,8 +75,27 @@ def _states(text: str) -> tuple[str, ...]:
     return found
 
 
-def _comment(*, required: bool) -> str:
-    found = json_object(("comment",), required=required).get("comment", "")
-    if not isinstance(found, str):
-        raise Problem(400, "not a text", field="comment", fix='{"comment": "looking into it"}')
-    return found
+ROUTES = (
+    Route("GET", "/api/v1/alerts", "viewer", listing, (STATE, RULE, LIMIT)),
+    Route("GET", "/api/v1/alerts/<identity>", "viewer", one),
+    Route("GET", "/api/v1/alerts/<identity>/history", "viewer", history),
+    Route(
+        "POST",
+        "/api/v1/alerts/<identity>/acknowledge",
+        "operator",
+        acknowledge,
+        audit="alert.acknowledge",
+        body=COMMENT,
+        before=one,
+    ),
+    Route(
+        "POST",
+        "/api/v1/alerts/<identity>/resolve",
+        "operator",
+        resolve,
+        audit="alert.resolve",
+        body=COMMENT,
+        before=one,
+    ),
+    Route("POST", "/api/v1/alerts/<identity>/comments", "operator", comment, audit="alert.comment", body=COMMENTED),
+)

@@ -7,14 +7,14 @@ from typing import Any
 from monitoring.api import asking
 from monitoring.api.params import Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.facets import DEFAULT_FIELDS, DEFAULT_VALUES, MAX_FIELDS, MAX_VALUES
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, MAX_BUCKETS
 from monitoring.pipeline.query.patterns import DEFAULT_PATTERNS, MAX_PATTERNS
 from monitoring.pipeline.query.statistics import DEFAULT_ROWS, MAX_GROUP_BY, MAX_ROWS
 
-__all__ = ["facets", "histogram", "patterns", "stats"]
+__all__ = ["ROUTES", "facets", "histogram", "patterns", "stats"]
 
 
 BUCKETS = Whole("buckets", "about how many", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
@@ -89,3 +89,17 @@ def patterns(call: Call) -> Answer:
         return found.document(), found.partial_reason
 
     return asking.answered(call.runtime, folded)
+
+
+ROUTES = (
+    Route("GET", "/api/v1/logs/histogram", "viewer", histogram, (*asking.RANGE, BUCKETS)),
+    Route("GET", "/api/v1/logs/facets", "viewer", facets, (*asking.RANGE, FIELDS, VALUES)),
+    Route(
+        "GET",
+        "/api/v1/logs/stats",
+        "viewer",
+        stats,
+        (*asking.RANGE, GROUP_BY, AGGREGATE, BUCKETS, ROWS),
+    ),
+    Route("GET", "/api/v1/logs/patterns", "viewer", patterns, (*asking.RANGE, PATTERNS)),
+)

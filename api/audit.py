@@ -6,10 +6,10 @@ from flask import Response
 
 from monitoring.api import asking
 from monitoring.api.params import Text, Whole
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.store.audit import Wanted
 
-__all__ = ["export", "listing"]
+__all__ = ["ROUTES", "export", "listing"]
 
 LIMIT = Whole("limit", "entries", default=100, most=1000)
 BEFORE = Whole("before", "next_before of the page before", most=1 << 60)
@@ -50,3 +50,9 @@ def _wanted(call: Call) -> Wanted:
         start=asking.start(call) if params.get("start") else None,
         end=asking.end(call) if params.get("end") else None,
     )
+
+
+ROUTES = (
+    Route("GET", "/api/v1/audit", "admin", listing, (*FILTERS, LIMIT, BEFORE)),
+    Route("GET", "/api/v1/audit/export", "admin", export, FILTERS),
+)

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Flag, Json, OneOf, Text
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline import jobs
 from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.channel_test import outcome, put_test
 from monitoring.pipeline.errors import PermanentError
+from monitoring.pipeline.store.channel_kinds import KINDS
 from monitoring.pipeline.store.channels import Channel, Channels, ReadOnly
 from monitoring.pipeline.store.outbox import Outbox
 
-__all__ = ["create", "listing", "one", "remove", "save", "test"]
+__all__ = ["ROUTES", "create", "listing", "one", "remove", "save", "test"]
 
 TEST_SECONDS = 20.0
 """How long a test waits for the far end: a delivery ends within fifteen."""
-_MEMBERS = ("kind", "config", "default", "enabled")
+KIND = OneOf("kind", "what is at the far end", choices=tuple(KINDS))
+_REST = (
+    Json("config", 'of its kind, like {"url": "https://…"}', like={"type": "object"}),
+    Flag("default", "whether rules without channels go there"),
+    Flag("enabled", "whether anything is sent"),
+)
+CREATE = Fields(
+    Text("name", "like ops-mail; rules refer to it", required=True, longest=256),
+    OneOf("kind", KIND.help, choices=KIND.choices, required=True),
+    *_REST,
+)
+SAVE = Fields(KIND, *_REST)
 
 
 def listing(call: Call) -> Answer:
@@ -33,10 +45,8 @@ def one(call: Call, name: str) -> Answer:
 
 def create(call: Call) -> Answer:
     """A new channel."""
-    body = json_object(("name", *_MEMBERS))
-    name = body.pop("name", None)
-    if not isinstance(name, str):
-        raise Problem(400, "a name is needed", field="name", fix="like ops-mail; rules refer to it")
+    body = CREATE.given()
+    name = body.pop("name")
     if _channels(call).get(name) is not None:
         raise Problem(
             409, f"there is a channel {name} already", field="name", fix="change it with PUT, or name another"
@@ -46,7 +56,7 @@ def create(call: Call) -> Answer:
 
 def save(call: Call, name: str) -> Answer:
     """Change a channel, or make it; members that are left out stay as they were."""
-    return _save(call, name, json_object(_MEMBERS), _channels(call).get(name))
+    return _save(call, name, SAVE.given(), _channels(call).get(name))
 
 
 def remove(call: Call, name: str) -> Answer:
@@ -78,17 +88,24 @@ def _found(channel: Channel | None) -> Channel:
 
 
 def _save(call: Call, name: str, body: dict[str, Any], before: Channel | None) -> dict[str, Any]:
-    for member in ("default", "enabled"):
-        if not isinstance(body.get(member, False), bool):
-            raise Problem(400, "not true or false", field=member, fix="true, false, or leave it out")
     if not isinstance(body.get("config", {}), dict):
         raise Problem(400, "not an object", field="config", fix='like {"url": "https://…"}')
     wanted = {**(before.restate() if before is not None else {"config": {}}), **body}
-    if not isinstance(wanted.get("kind"), str):
-        raise Problem(400, "a kind is needed", field="kind", fix="email, slack, webhook or apprise")
+    if "kind" not in wanted:
+        raise Problem(400, "a kind is needed", field="kind", fix=f"one of {', '.join(KIND.choices)}")
     try:
         return _channels(call).save(name, **wanted).describe()
     except ReadOnly as error:
         raise Problem(409, str(error), field="name") from error
     except PermanentError as error:
         raise Problem(400, str(error), field=str(error).partition(":")[0][:60]) from error
+
+
+ROUTES = (
+    Route("GET", "/api/v1/channels", "viewer", listing),
+    Route("POST", "/api/v1/channels", "admin", create, audit="channel.create", body=CREATE),
+    Route("GET", "/api/v1/channels/<name>", "viewer", one),
+    Route("PUT", "/api/v1/channels/<name>", "admin", save, audit="channel.save", body=SAVE),
+    Route("DELETE", "/api/v1/channels/<name>", "admin", remove, audit="channel.remove"),
+    Route("POST", "/api/v1/channels/<name>/test", "admin", test, audit="channel.test"),
+)

@@ -15,9 +15,9 @@ from pathlib import Path
 from flask import Response, request, url_for
 
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 
-__all__ = ["FILES", "PAGES", "STATIC", "alert", "asset", "index", "named"]
+__all__ = ["FILES", "PAGES", "ROUTES", "STATIC", "alert", "asset", "index", "named"]
 
 STATIC = Path(__file__).parent / "static"
 PAGES = ("logs", "explore", "runs", "alerts", "pipeline", "admin")
@@ -102,3 +102,11 @@ def _read(name: str) -> bytes:
 
 def _nothing() -> Problem:
     return Problem(404, "there is nothing at this address", fix="docs/api.md lists what there is")
+
+
+ROUTES = (
+    Route("GET", "/", None, index, free=True),
+    Route("GET", "/<name>", None, named, free=True),
+    Route("GET", "/alerts/<alert_id>", None, alert, free=True),
+    Route("GET", "/assets/<name>", None, asset),
+)

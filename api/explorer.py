@@ -6,9 +6,9 @@ from pathlib import Path
 
 from flask import Response
 
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 
-__all__ = ["page", "script", "style"]
+__all__ = ["ROUTES", "page", "script", "style"]
 
 _FILES = Path(__file__).with_name("pages")
 _POLICY = (
@@ -37,3 +37,10 @@ def style(call: Call) -> Answer:
 
 def _file(name: str, media: str) -> Response:
     return Response((_FILES / name).read_bytes(), mimetype=media)
+
+
+ROUTES = (
+    Route("GET", "/explorer", None, page),
+    Route("GET", "/explorer.js", None, script),
+    Route("GET", "/explorer.css", None, style),
+)

@@ -8,11 +8,11 @@ from flask import Response
 
 from monitoring.api import asking
 from monitoring.api.params import OneOf
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, MEDIA_TYPES, Format, export
 from monitoring.pipeline.query.search import Page
 
-__all__ = ["logs"]
+__all__ = ["ROUTES", "logs"]
 
 
 FORMAT = OneOf("format", "of each event", choices=FORMATS, default="ndjson")
@@ -42,3 +42,6 @@ def logs(call: Call) -> Answer:
 
 def _format(call: Call) -> Format:
     return next(form for form in FORMATS if form == FORMAT.of(call.params))
+
+
+ROUTES = (Route("GET", "/api/v1/logs/export", "viewer", logs, (*asking.RANGE, FORMAT, asking.ORDER)),)

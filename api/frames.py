@@ -20,12 +20,12 @@ from flask import Response, request
 from monitoring.api.body import read_body
 from monitoring.api.params import OneOf, Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import DATA, Answer, Call, Route
 from monitoring.pipeline.bus.frame import Frame, iter_records
 from monitoring.pipeline.errors import FrameCorrupt, SignalUnknown
 from monitoring.pipeline.events.signals import SIGNALS
 
-__all__ = ["ask", "publish", "report"]
+__all__ = ["ROUTES", "ask", "publish", "report"]
 
 SIGNAL = OneOf("signal", "of the lane", choices=tuple(SIGNALS))
 PARTITION = Whole("partition", "of the lane, for good", least=0, most=999_999)
@@ -122,3 +122,10 @@ def _bad_record(index: int, what: str) -> Problem:
     return Problem(
         400, f"record {index + 1}: {what}", field="body", fix="send this and the later records again from their source"
     )
+
+
+ROUTES = (
+    Route("GET", "/api/v1/frames", "ingest", ask, (*LANE_OF, ENTRY_ID)),
+    Route("POST", "/api/v1/frames", "ingest", publish, LANE_OF, audit=DATA, body=("application/octet-stream",)),
+    Route("PUT", "/api/v1/frames", "ingest", report, LANE_OF, audit=DATA, body=("application/json",)),
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -17,7 +17,7 @@ from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.status import gather
 from monitoring.pipeline.store import rule_files
 
-__all__ = ["UNREADY_LAG_SECONDS", "facts", "live", "overview", "ready", "status"]
+__all__ = ["ROUTES", "UNREADY_LAG_SECONDS", "facts", "live", "overview", "ready", "status"]
 
 UNREADY_LAG_SECONDS = 60.0
 """A killed drain is replaced within 15 s; frames that wait four times as long say that nobody drains."""
@@ -111,3 +111,11 @@ _REASONS: dict[Callable[[Runtime], str], str] = {
     _store: "the store cannot be opened",
     _lag: "not known while the bus or the store is down",
 }
+
+
+ROUTES = (
+    Route("GET", "/healthz", None, live),
+    Route("GET", "/readyz", None, ready),
+    Route("GET", "/api/v1/status", "viewer", status),
+    Route("GET", "/api/v1/overview", "viewer", overview),
+)

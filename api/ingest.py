@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from monitoring.api.intake import parse
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import DATA, Answer, Call, Route
 from monitoring.api.taking import Protocol, body_of, take
 from monitoring.pipeline.ingest.intake import Intake
 
-__all__ = ["answer_of", "post_logs"]
+__all__ = ["ROUTES", "answer_of", "post_logs"]
 
 MOST_LISTED = 1000
 """Rejected lines named in an answer; all of them are in the dead-letter table."""
@@ -34,3 +34,8 @@ def answer_of(intake: Intake) -> bytes:
 
 
 _LINES = Protocol(parse, answer_of, 202, "application/json")
+
+
+ROUTES = (
+    Route("POST", "/api/v1/logs", "ingest", post_logs, audit=DATA, body=("application/x-ndjson", "application/json")),
+)

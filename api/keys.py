@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from monitoring.api.params import Fields, Number, OneOf, Text, Whole, read_object
+from monitoring.api.params import Fields, Number, OneOf, Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.store.keys import ROLES
 
-__all__ = ["create", "json_object", "listing", "revoke"]
+__all__ = ["ROUTES", "create", "listing", "revoke"]
 
 LONGEST_SECONDS = 100 * 365 * 86_400
 CREATE = Fields(
@@ -52,10 +50,8 @@ def revoke(call: Call, identity: str) -> Answer:
     return key.describe(now)
 
 
-def json_object(members: tuple[str, ...], *, required: bool = True) -> dict[str, Any]:
-    """The body as a JSON object with none but these members; {} for no body where it is not `required`."""
-    found = read_object(optional=not required)
-    for name in found:
-        if name not in members:
-            raise Problem(400, f"there is no member {name[:60]!r}", field=name[:60], fix=f"known: {', '.join(members)}")
-    return found
+ROUTES = (
+    Route("GET", "/api/v1/keys", "admin", listing),
+    Route("POST", "/api/v1/keys", "admin", create, audit="key.create", body=CREATE),
+    Route("DELETE", "/api/v1/keys/<identity>", "admin", revoke, audit="key.revoke"),
+)

@@ -6,13 +6,13 @@ from typing import Any
 
 from monitoring.api.params import OneOf, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.replay import describe, replay_once
 from monitoring.pipeline.store import dead_letters
 from monitoring.pipeline.store.dead_letters import KINDS, Letter
 
-__all__ = ["listing", "one", "replay"]
+__all__ = ["ROUTES", "listing", "one", "replay"]
 
 LIMIT = Whole("limit", "letters", default=100, most=1000)
 KIND = OneOf("kind", "only these", choices=tuple(KINDS))
@@ -53,3 +53,10 @@ def _letter(call: Call, letter_id: str) -> Letter:
     if found is None:
         raise Problem(404, "there is no such dead letter", field="id", fix="GET /api/v1/dead-letters lists them")
     return found
+
+
+ROUTES = (
+    Route("GET", "/api/v1/dead-letters", "admin", listing, (LIMIT, KIND)),
+    Route("GET", "/api/v1/dead-letters/<letter_id>", "admin", one),
+    Route("POST", "/api/v1/dead-letters/<letter_id>/replay", "admin", replay, audit="dead-letter.replay"),
+)

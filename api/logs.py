@@ -7,12 +7,12 @@ from typing import Any
 from monitoring.api import asking
 from monitoring.api.params import Text, Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.query import search as searching
 from monitoring.pipeline.query.context import DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS
 from monitoring.pipeline.query.limits import DEFAULT_EVENTS, MAX_EVENTS
 
-__all__ = ["context", "one", "search"]
+__all__ = ["ROUTES", "context", "one", "search"]
 
 
 LIMIT = Whole("limit", "events of a page", default=DEFAULT_EVENTS, most=MAX_EVENTS)
@@ -67,3 +67,10 @@ def context(call: Call, event_id: str) -> Answer:
 
 def _no_event() -> Problem:
     return Problem(404, "there is no such event (any more)", field="id", fix="take the id from a search")
+
+
+ROUTES = (
+    Route("GET", "/api/v1/logs", "viewer", search, (*asking.RANGE, LIMIT, CURSOR, asking.ORDER)),
+    Route("GET", "/api/v1/logs/<event_id>", "viewer", one),
+    Route("GET", "/api/v1/logs/<event_id>/context", "viewer", context, (BEFORE, AFTER)),
+)

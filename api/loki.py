@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from flask import request
 
-from monitoring.api.otlp import PROTOBUF
+from monitoring.api.otlp import MEDIA, PROTOBUF
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import DATA, Answer, Call, Route
 from monitoring.api.snappy import unsnapped
 from monitoring.api.taking import Protocol, body_of, take
 from monitoring.pipeline.ingest import loki
 from monitoring.pipeline.ingest.intake import Intake
 
-__all__ = ["push"]
+__all__ = ["ROUTES", "push"]
 
 
 def push(call: Call) -> Answer:
@@ -37,3 +37,6 @@ def _nothing(intake: Intake) -> bytes:
 
 _JSON = Protocol(loki.read_json, _nothing, 204, "application/json", "loki json")
 _PROTO = Protocol(loki.read_proto, _nothing, 204, "application/json", "loki")
+
+
+ROUTES = (Route("POST", "/loki/api/v1/push", "ingest", push, audit=DATA, body=MEDIA),)

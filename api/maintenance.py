@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from monitoring.api.params import Fields, Flag
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline import jobs
 from monitoring.pipeline.store import retention as policy
 
-__all__ = ["retention"]
+__all__ = ["ROUTES", "retention"]
 
 
 RETENTION = Fields(Flag("dry_run", "only say what would go", default=False), optional=True)
@@ -23,3 +23,15 @@ def retention(call: Call) -> Answer:
     else:
         jobs.enqueue(call.runtime.bus, jobs.MAINTENANCE)
     return {"segments": found, "dry_run": dry_run, "enqueued": not dry_run}, 200 if dry_run else 202
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/api/v1/maintenance/retention",
+        "admin",
+        retention,
+        audit="retention.run",
+        body=RETENTION,
+    ),
+)

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from monitoring.api.auth import SAFE_METHODS
-from monitoring.api.params import Fields, Member, described
+from monitoring.api.params import Fields, Form, Member, described
 from monitoring.api.problems import TITLES
-from monitoring.api.routes import Answer, Call, Route
+from monitoring.api.routes import Answer, Body, Call, Route
 from monitoring.api.shapes import SHAPES, schema_of
 
-__all__ = ["describe", "document"]
+__all__ = ["ROUTES", "describe", "document"]
 
 VERSION = "1"
 """Of the API, as in /api/v1; a release may add to it and takes nothing away."""
@@ -101,9 +101,11 @@ def _parameter(name: str) -> dict[str, Any]:
     return {"name": str(name), "in": "query", "required": required, "schema": declared, **prose}
 
 
-def _body(body: Fields | tuple[str, ...]) -> dict[str, Any]:
+def _body(body: Body) -> dict[str, Any]:
     if isinstance(body, Fields):
         return {"required": not body.optional, "content": {"application/json": {"schema": body.schema()}}}
+    if isinstance(body, Form):
+        return {"required": False, "content": {"application/x-www-form-urlencoded": {"schema": body.schema()}}}
     return {"required": True, "content": {media: {} for media in body}}
 
 
@@ -118,3 +120,6 @@ def _responses(route: Route) -> dict[str, Any]:
         **{str(code): {"description": TITLES[code][1], "content": problem} for code in refusals},
         "default": {"description": "It did not work", "content": problem},
     }
+
+
+ROUTES = (Route("GET", "/openapi.json", None, document),)

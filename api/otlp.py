@@ -15,16 +15,17 @@ import orjson
 from flask import Response, request
 
 from monitoring.api.problems import Problem, problem_of, respond
-from monitoring.api.routes import Answer, Call, request_id
+from monitoring.api.routes import DATA, Answer, Call, Route, request_id
 from monitoring.api.taking import Protocol, body_of, take
 from monitoring.pipeline.ingest import otlp_logs, otlp_spans
 from monitoring.pipeline.ingest.intake import Intake
 from monitoring.pipeline.ingest.messages import message_types
 
-__all__ = ["PROTOBUF", "answer_or_status", "post_logs", "post_traces", "wants_json"]
+__all__ = ["MEDIA", "PROTOBUF", "ROUTES", "answer_or_status", "post_logs", "post_traces", "wants_json"]
 
 PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
+MEDIA = (PROTOBUF, _JSON)
 _CODES = {400: 3, 401: 16, 403: 7, 413: 3, 415: 3, 422: 3, 429: 8, 503: 14}
 """google.rpc.Code for a status of HTTP; 13 (internal) for others."""
 
@@ -118,3 +119,9 @@ _TRACES = {
     False: Protocol(otlp_spans.read_proto, _proto_traces, 200, PROTOBUF, "otlp traces"),
     True: Protocol(otlp_spans.read_json, _json_answer("rejectedSpans"), 200, _JSON, "otlp traces json"),
 }
+
+
+ROUTES = (
+    Route("POST", "/v1/logs", "ingest", post_logs, audit=DATA, body=MEDIA),
+    Route("POST", "/v1/traces", "ingest", post_traces, audit=DATA, body=MEDIA),
+)

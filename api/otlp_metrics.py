@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import orjson
 
-from monitoring.api.otlp import PROTOBUF, answer_or_status, wants_json
-from monitoring.api.routes import Answer, Call
+from monitoring.api.otlp import MEDIA, PROTOBUF, answer_or_status, wants_json
+from monitoring.api.routes import DATA, Answer, Call, Route
 from monitoring.api.taking import Protocol, body_of, take
 from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.ingest.intake import Intake
 from monitoring.pipeline.ingest.otlp_metrics import read_json, read_proto
 
-__all__ = ["post_metrics"]
+__all__ = ["ROUTES", "post_metrics"]
 
 
 def post_metrics(call: Call) -> Answer:
@@ -48,3 +48,6 @@ _METRICS = {
     False: Protocol(read_proto, _proto, 200, PROTOBUF, "otlp metrics", METRICS),
     True: Protocol(read_json, _json, 200, "application/json", "otlp metrics json", METRICS),
 }
+
+
+ROUTES = (Route("POST", "/v1/metrics", "ingest", post_metrics, audit=DATA, body=MEDIA),)

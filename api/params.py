@@ -19,11 +19,14 @@ from monitoring.pipeline.query.ranges import moment
 __all__ = [
     "Fields",
     "Flag",
+    "Form",
+    "Json",
     "Member",
     "Moment",
     "Number",
     "OneOf",
     "Param",
+    "Repeated",
     "Text",
     "Whole",
     "described",
@@ -176,16 +179,17 @@ class OneOf(Param[str]):
         return text
 
 
-class Moment(Param[int]):
-    """A time: RFC 3339, a number since 1970, or relative. Whoever asks must say what now is."""
+class Moment(Param[str]):
+    """A time: RFC 3339, a number since 1970, or relative. `at` says which moment it is, to whom knows what now is."""
 
     def schema(self) -> dict[str, Any]:
         """As JSON Schema."""
         return {"type": "string", "maxLength": 64, "examples": ["-15m", "now", "2026-05-01T10:00:00Z"]}
 
-    def parse(self, text: str) -> int:
-        """See Member; relative to 1970: only whether it is a time at all is of use."""
-        return self.at(text, 0)
+    def parse(self, text: str) -> str:
+        """See Member: the text, if it is a time."""
+        self.at(text, 0)
+        return text
 
     def at(self, text: str, now_ns: int) -> int:
         """The time in nanoseconds since 1970. Raises Problem."""
@@ -193,6 +197,36 @@ class Moment(Param[int]):
             return moment(text, now_ns)
         except QuerySyntaxError as error:
             raise self.problem(f"{text[:60]!r} is no time", error.hint) from error
+
+
+class Json(Member[Any]):
+    """Any JSON. What reads it says what is wrong with it; `like` is what it should be, as JSON Schema."""
+
+    like: Mapping[str, Any]
+
+    def schema(self) -> dict[str, Any]:
+        """As JSON Schema."""
+        return dict(self.like)
+
+    def accept(self, value: Any) -> Any:
+        """See Member."""
+        return value
+
+
+class Repeated(Text):
+    """A text that may be given more than once. Only for routes that read their parameters themselves."""
+
+    def schema(self) -> dict[str, Any]:
+        """As JSON Schema."""
+        return {"type": "array", "items": super().schema()}
+
+
+class Form(tuple[Member[Any], ...]):
+    """What a form may hold in place of query parameters, described for OpenAPI; the endpoint reads it."""
+
+    def schema(self) -> dict[str, Any]:
+        """As JSON Schema. Nothing is required: what is not in the form may be in the address."""
+        return {"type": "object", "properties": {str(member): described(member) for member in self}}
 
 
 class Fields(tuple[Member[Any], ...]):
@@ -208,6 +242,10 @@ class Fields(tuple[Member[Any], ...]):
 
     def read(self) -> dict[str, Any]:
         """The request's body, each member as it was declared, absent ones as their default. Raises Problem."""
+        return {str(member): member.default for member in self} | self.given()
+
+    def given(self) -> dict[str, Any]:
+        """Only those members of the request's body that are there and not null. Raises Problem."""
         given = read_object(optional=self.optional)
         for name in given:
             if name not in self:
@@ -219,7 +257,8 @@ class Fields(tuple[Member[Any], ...]):
             value = given.get(str(member))
             if value is None and member.required:
                 raise member.problem(f"a {member} is needed", member.help)
-            found[str(member)] = member.default if value is None else member.accept(value)
+            if value is not None:
+                found[str(member)] = member.accept(value)
         return found
 
     def schema(self) -> dict[str, Any]:

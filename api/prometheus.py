@@ -13,7 +13,8 @@ from typing import Any
 
 from flask import Response, request
 
-from monitoring.api.routes import Answer, Call
+from monitoring.api.params import Form, Member, Repeated, Text, Whole
+from monitoring.api.routes import ASKING, Answer, Call, Route
 from monitoring.pipeline.errors import RetryableError
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.promql import engine, wire
@@ -24,7 +25,7 @@ from monitoring.pipeline.query.ranges import LATEST
 from monitoring.pipeline.store.metric_source import MetricSource
 from monitoring.pipeline.store.reader import OutOfTime
 
-__all__ = ["buildinfo", "label_names", "label_values", "metadata", "query", "query_range", "series"]
+__all__ = ["ROUTES", "buildinfo", "label_names", "label_values", "metadata", "query", "query_range", "series"]
 
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "unavailable": 503}
 _LATEST_MS = LATEST // 1_000_000
@@ -184,3 +185,45 @@ def _listed(found: Any) -> bytes:
 
 def _respond(body: bytes, status: int) -> Response:
     return Response(body, status=status, mimetype="application/json")
+
+
+QUERY = Text("query", "in PromQL", required=True)
+TIME = Text("time", "RFC 3339 or seconds since 1970; absent: now", longest=64)
+START = Text("start", "RFC 3339 or seconds since 1970, included", longest=64)
+END = Text("end", "RFC 3339 or seconds since 1970, included", longest=64)
+STEP = Text("step", "a duration like 15s, or seconds", required=True, longest=64)
+TIMEOUT = Text("timeout", "a duration; at most MONITORING_QUERY_TIMEOUT", longest=64)
+LOOKBACK = Text("lookback_delta", "how old a sample may be to count, like 5m", longest=64)
+MATCH = Repeated("match[]", 'a selector like up{job="shop"}')
+METRIC = Text("metric", "only this one")
+LIMIT = Whole("limit", "entries; 0: all", default=0, least=0, most=999_999_999)
+
+_INSTANT = (QUERY, TIME, TIMEOUT, LOOKBACK)
+_RANGED = (
+    QUERY,
+    Text("start", START.help, required=True, longest=64),
+    Text("end", END.help, required=True, longest=64),
+    STEP,
+    TIMEOUT,
+    LOOKBACK,
+)
+_SELECTION = (MATCH, START, END, LIMIT)
+
+
+def _both(path: str, endpoint: Callable[..., Answer], params: tuple[Member[Any], ...]) -> tuple[Route, Route]:
+    """By GET with its parameters in the address, and by POST with a form."""
+    return (
+        Route("GET", path, "viewer", endpoint, params, free=True),
+        Route("POST", path, "viewer", endpoint, free=True, audit=ASKING, body=Form(params)),
+    )
+
+
+ROUTES = (
+    *_both("/prometheus/api/v1/query", query, _INSTANT),
+    *_both("/prometheus/api/v1/query_range", query_range, _RANGED),
+    *_both("/prometheus/api/v1/series", series, _SELECTION),
+    *_both("/prometheus/api/v1/labels", label_names, _SELECTION),
+    Route("GET", "/prometheus/api/v1/label/<name>/values", "viewer", label_values, _SELECTION, free=True),
+    Route("GET", "/prometheus/api/v1/metadata", "viewer", metadata, (METRIC, LIMIT), free=True),
+    Route("GET", "/prometheus/api/v1/status/buildinfo", "viewer", buildinfo, free=True),
+)

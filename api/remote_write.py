@@ -9,13 +9,13 @@ from __future__ import annotations
 from flask import request
 
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import DATA, Answer, Call, Route
 from monitoring.api.taking import Protocol, body_of, take
 from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.ingest.intake import Intake, TooMuch
 from monitoring.pipeline.ingest.remote_write import decompressed, read
 
-__all__ = ["post_samples"]
+__all__ = ["ROUTES", "post_samples"]
 
 _VERSION_2 = "io.prometheus.write.v2"
 
@@ -54,3 +54,8 @@ def _answer(intake: Intake) -> bytes:
 
 
 _SAMPLES = Protocol(read, _answer, 204, "text/plain", "remote write", METRICS)
+
+
+ROUTES = (
+    Route("POST", "/prometheus/api/v1/write", "ingest", post_samples, audit=DATA, body=("application/x-protobuf",)),
+)

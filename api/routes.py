@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from monitoring.api.auth import SAFE_METHODS, Caller, Credentials, authenticate, permit, present
-from monitoring.api.params import Fields, Param
+from monitoring.api.params import Fields, Form, Param
 from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.runtime import Runtime
 from monitoring.api.trail import Trail, note, note_failure
@@ -30,6 +30,7 @@ __all__ = [
     "ASKING",
     "DATA",
     "Answer",
+    "Body",
     "Call",
     "Route",
     "answer_error",
@@ -37,7 +38,6 @@ __all__ = [
     "mount",
     "refused",
     "secure",
-    "whole_number",
 ]
 
 _PREFIX = re.compile(r"[0-9a-f]{1,32}")
@@ -89,6 +89,11 @@ class Call:
         return self.caller.key
 
     @property
+    def actor(self) -> str:
+        """Who asks, as the audit log names them."""
+        return self.caller.label if self.caller else "nobody"
+
+    @property
     def address(self) -> str:
         """Where the request comes from."""
         return self.credentials.address
@@ -114,8 +119,8 @@ class Call:
         return True
 
 
-Body = Fields | tuple[str, ...]
-"""What a request carries: the members of a JSON object, or media types of what is data."""
+Body = Fields | Form | tuple[str, ...]
+"""What a request carries: the members of a JSON object, a form, or media types of what is data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +264,7 @@ def _claimed(credentials: Credentials) -> str:
 def _audited(route: Route, call: Call, reader: Callable[..., Answer] | None, arguments: dict[str, Any]) -> Response:
     """The answer to a change, which the audit log knows of before anybody else does."""
     trail = call.trail
-    trail.actor = call.caller.label if call.caller else "nobody"
+    trail.actor = call.actor
     trail.object = "/".join(map(str, arguments.values()))
     # without arguments the GET is of a collection, and lists all there are
     if reader is not None and arguments and route.method not in SAFE_METHODS:
@@ -347,12 +352,3 @@ def _params(route: Route) -> dict[str, str]:
             declared.parse(values[0])
         found[name] = values[0]
     return found
-
-
-def whole_number(text: str | None, *, field: str, default: int, most: int, least: int = 1) -> int:
-    """A count from `least` to `most` out of a query parameter. Raises Problem."""
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
-        raise Problem(400, "not a usable number", field=field, fix=f"a whole number from {least} to {most}")
-    return int(text)

@@ -12,20 +12,22 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from monitoring.api.health import facts
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.tally import BOUNDS, read_tally
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.store.outbox import Outbox
 from monitoring.pipeline.vitals import Family, Histogram, Vitals, vitals
 
-__all__ = ["metrics"]
+__all__ = ["ROUTES", "metrics"]
 
 _OPEN = "application/openmetrics-text"
 
 
 def metrics(call: Call) -> Answer:
     """The whole instance's own metrics, in Prometheus' text or, where that is asked for, OpenMetrics'."""
+    call.runtime.limits.count("address", call.address)  # a scrape costs more than other answers that are open to all
     registry = _Registry(_vitals(call.runtime))
     if _OPEN in request.headers.get("Accept", ""):
         return Response(openmetrics.generate_latest(registry), content_type=openmetrics.CONTENT_TYPE_LATEST)
@@ -44,8 +46,11 @@ def _vitals(runtime: Runtime) -> Vitals:
         }
     except MonitoringError as error:  # the scrape tells what else there is, and that not all is well
         status = {**status, "problems": [*status["problems"], str(error)]}
+    outbox = Outbox(runtime.control, now_ns=runtime.now_ns)
     drains = [holder.pid for holder in runtime.catalog.drains()]
-    return vitals(status, tally, queues, {"api": [os.getpid()], "drain": drains})
+    return vitals(
+        status, tally, queues, {"api": [os.getpid()], "drain": drains}, outbox.counts(), runtime.alerts.counts()
+    )
 
 
 class _Registry:
@@ -77,3 +82,6 @@ def _cumulated(histogram: Histogram) -> list[tuple[str, float]]:
         below += count
         found.append((bound, below))
     return found
+
+
+ROUTES = (Route("GET", "/metrics", None, metrics),)

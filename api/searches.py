@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from monitoring.api.params import Fields, Text
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.errors import PermanentError, QuerySyntaxError
 
-__all__ = ["listing", "remove", "save"]
+__all__ = ["ROUTES", "listing", "remove", "save"]
 
 
 SAVE = Fields(Text("query", "in the search language, like level:error", required=True))
@@ -38,3 +38,10 @@ def remove(call: Call, name: str) -> Answer:
         raise Problem(404, "there is no such search", field="name", fix="GET /api/v1/searches lists them")
     call.changed(before=found.describe())
     return found.describe()
+
+
+ROUTES = (
+    Route("GET", "/api/v1/searches", "viewer", listing),
+    Route("PUT", "/api/v1/searches/<name>", "operator", save, audit="search.save", body=SAVE),
+    Route("DELETE", "/api/v1/searches/<name>", "operator", remove, audit="search.remove"),
+)

@@ -13,12 +13,12 @@ from flask import Response, request
 from monitoring.api.auth import COOKIE, refuse_foreign
 from monitoring.api.params import Fields, Text
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, json_response, refused
+from monitoring.api.routes import Answer, Call, Route, json_response, refused
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.store.keys import Key, allows
 from monitoring.pipeline.store.sessions import Session, csrf_token
 
-__all__ = ["begin", "end", "login", "show"]
+__all__ = ["ROUTES", "begin", "end", "login", "show"]
 
 TOKEN = Text("token", "of the link", longest=256)
 BEGIN = Fields(Text("key", "an API key that may read, mon_…", required=True, longest=256))
@@ -121,3 +121,11 @@ def _secure(call: Call) -> bool:
 def _count_failure(call: Call, actor: str) -> None:
     refused(call.runtime, "auth.failed", actor, call.credentials, f"{request.method} {request.path}")
     call.runtime.limits.count("failed", call.address)
+
+
+ROUTES = (
+    Route("GET", "/login", None, login, (TOKEN,), audit="session.begin"),
+    Route("POST", "/api/v1/session", None, begin, audit="session.begin", body=BEGIN),
+    Route("GET", "/api/v1/session", "viewer", show),
+    Route("DELETE", "/api/v1/session", "viewer", end, audit="session.end"),
+)

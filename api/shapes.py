@@ -23,6 +23,40 @@ _KEY: Shape = {
 }  # fmt: skip
 _SESSION: Shape = {"name": "text", "role": "text", "csrf": "text", "expires": "text?"}
 _SEARCH: Shape = {"name": "text", "query": "text", "saved": "text"}
+_TAKEN: Shape = {"accepted": "whole", "rejected": "list", "rejected_not_listed?": "whole"}
+_PARTIAL: Shape = {"partialSuccess?": "object"}
+_PROMETHEUS: Shape = {"status": "text", "data": "any", "warnings?": "list", "infos?": "list"}
+_ALERT: Shape = {
+    "id": "text", "rule": "text", "kind": "text", "state": "text", "severity": "text", "labels": "object",
+    "value": "number?", "operator": "text", "threshold": "number?", "summary": "text", "description": "text",
+    "runbook": "text", "started_at": "text", "active_at": "text?", "updated_at": "text", "resolved_at": "text?",
+    "acknowledged_at": "text?", "acknowledged_by": "text?", "flapping": "flag", "held": "text?", "channels": "list",
+    "fingerprint": "text", "stale": "flag", "links": "object",
+}  # fmt: skip
+_RULE: Shape = {
+    "name": "text", "kind": "text", "expr?": "text", "query?": "text", "condition?": "text", "established?": "text",
+    "window?": "text", "group_by?": "list", "operator?": "text", "threshold?": "number?", "recovery?": "number?",
+    "lookback?": "text", "for": "text", "interval": "text", "cooldown": "text", "no_data": "text", "severity": "text",
+    "labels": "object", "annotations": "object", "channels": "list", "escalation": "list", "inhibited_by": "list",
+    "enabled": "flag", "source": "text", "read_only": "flag", "file?": "text", "line?": "whole", "changed_at": "text",
+    "changed_by": "text", "status": "object",
+}  # fmt: skip
+_SILENCE: Shape = {
+    "id": "text", "matchers": "list", "starts_at": "text", "ends_at": "text", "state": "text", "author": "text",
+    "reason": "text", "created_at": "text",
+}  # fmt: skip
+_WINDOW: Shape = {
+    "name": "text", "matchers": "list", "days": "list", "start": "text", "duration": "text", "time_zone": "text",
+    "from": "text?", "until": "text?", "reason": "text", "enabled": "flag", "author": "text", "active": "flag",
+}  # fmt: skip
+_CHANNEL: Shape = {
+    "name": "text", "kind": "text", "config": "object", "default": "flag", "enabled": "flag", "read_only": "flag",
+    "problem": "text?", "created": "text?", "updated": "text?",
+}  # fmt: skip
+_LETTER: Shape = {
+    "id": "text", "created": "text", "kind": "text", "reason": "text", "source": "text", "line": "whole?",
+    "lane": "text", "seq": "whole", "replayed": "flag", "raw_bytes": "whole", "raw_encoding": "text", "raw": "text",
+}  # fmt: skip
 _EVENT: Shape = {
     "id": "text", "timestamp": "text", "level": "text", "service": "text", "environment": "text", "release": "text",
     "logger": "text", "host": "text", "message": "text", "trace_id": "text", "span_id": "text", "request_id": "text",
@@ -53,8 +87,14 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/api/v1/overview"): ("200", _JSON, {"status": "text", "reasons": "list", "window_seconds": "whole",
                                                  "requests": "object", "system": "object", "alerts": "object?",
                                                  "services": "list", "ingest": "object"}),
-    ("POST", "/api/v1/logs"): ("202", _JSON, {"accepted": "whole", "rejected": "list",
-                                              "rejected_not_listed?": "whole"}),
+    ("POST", "/api/v1/logs"): ("202", _JSON, _TAKEN),
+    ("POST", "/api/v1/ingest/raw"): ("202", _JSON, _TAKEN),
+    ("POST", "/api/v1/metrics"): ("202", _JSON, _TAKEN),
+    ("POST", "/v1/logs"): ("200", _JSON, _PARTIAL),
+    ("POST", "/v1/traces"): ("200", _JSON, _PARTIAL),
+    ("POST", "/v1/metrics"): ("200", _JSON, _PARTIAL),
+    ("POST", "/loki/api/v1/push"): ("204", "", None),
+    ("POST", "/prometheus/api/v1/write"): ("204", "", None),
     ("GET", "/api/v1/logs"): ("200", _JSON, {"events": "list", "next_cursor": "text?", **_PAGE}),
     ("GET", "/api/v1/logs/histogram"): ("200", _JSON, {"interval_seconds": "number", "buckets": "list", **_PAGE}),
     ("GET", "/api/v1/logs/facets"): ("200", _JSON, {"facets": "list", **_PAGE}),
@@ -70,6 +110,43 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/api/v1/searches"): ("200", _JSON, {"searches": "list"}),
     ("PUT", "/api/v1/searches/<name>"): ("200", _JSON, _SEARCH),
     ("DELETE", "/api/v1/searches/<name>"): ("200", _JSON, _SEARCH),
+    ("GET", "/api/v1/metrics/queries"): ("200", _JSON, {"queries": "list"}),
+    **{(method, f"/prometheus/api/v1/{name}"): ("200", _JSON, _PROMETHEUS)
+       for method in ("GET", "POST") for name in ("query", "query_range", "series", "labels")},
+    ("GET", "/prometheus/api/v1/label/<name>/values"): ("200", _JSON, _PROMETHEUS),
+    ("GET", "/prometheus/api/v1/metadata"): ("200", _JSON, _PROMETHEUS),
+    ("GET", "/prometheus/api/v1/status/buildinfo"): ("200", _JSON, _PROMETHEUS),
+    ("GET", "/api/v1/alerts"): ("200", _JSON, {"alerts": "list", "counts": "object"}),
+    ("GET", "/api/v1/alerts/<identity>"): ("200", _JSON, _ALERT),
+    ("GET", "/api/v1/alerts/<identity>/history"): ("200", _JSON, {"history": "list"}),
+    ("POST", "/api/v1/alerts/<identity>/acknowledge"): ("200", _JSON, _ALERT),
+    ("POST", "/api/v1/alerts/<identity>/resolve"): ("200", _JSON, _ALERT),
+    ("POST", "/api/v1/alerts/<identity>/comments"): ("201", _JSON, _ALERT),
+    ("GET", "/api/v1/rules"): ("200", _JSON, {"rules": "list", "files": "list"}),
+    ("POST", "/api/v1/rules"): ("201", _JSON, _RULE),
+    ("POST", "/api/v1/rules/test"): ("200", _JSON, {"rule": "text", "start": "text", "end": "text",
+                                                    "step_seconds": "number", "evaluations": "whole",
+                                                    "fired": "whole", "firings": "list", "notes": "list", **_PAGE}),
+    ("GET", "/api/v1/rules/export"): ("200", _JSON, {"yaml": "text"}),
+    ("GET", "/api/v1/rules/<name>"): ("200", _JSON, _RULE),
+    ("PUT", "/api/v1/rules/<name>"): ("200", _JSON, _RULE),
+    ("DELETE", "/api/v1/rules/<name>"): ("200", _JSON, _RULE),
+    ("POST", "/api/v1/rules/<name>/enable"): ("200", _JSON, _RULE),
+    ("POST", "/api/v1/rules/<name>/disable"): ("200", _JSON, _RULE),
+    ("GET", "/api/v1/silences"): ("200", _JSON, {"silences": "list"}),
+    ("POST", "/api/v1/silences"): ("201", _JSON, _SILENCE),
+    ("GET", "/api/v1/silences/<identity>"): ("200", _JSON, _SILENCE),
+    ("PUT", "/api/v1/silences/<identity>"): ("200", _JSON, _SILENCE),
+    ("DELETE", "/api/v1/silences/<identity>"): ("200", _JSON, _SILENCE),
+    ("GET", "/api/v1/maintenance-windows"): ("200", _JSON, {"maintenance_windows": "list"}),
+    ("PUT", "/api/v1/maintenance-windows/<name>"): ("200", _JSON, _WINDOW),
+    ("DELETE", "/api/v1/maintenance-windows/<name>"): ("200", _JSON, _WINDOW),
+    ("GET", "/api/v1/channels"): ("200", _JSON, {"channels": "list"}),
+    ("POST", "/api/v1/channels"): ("201", _JSON, _CHANNEL),
+    ("GET", "/api/v1/channels/<name>"): ("200", _JSON, _CHANNEL),
+    ("PUT", "/api/v1/channels/<name>"): ("200", _JSON, _CHANNEL),
+    ("DELETE", "/api/v1/channels/<name>"): ("200", _JSON, _CHANNEL),
+    ("POST", "/api/v1/channels/<name>/test"): ("2XX", _JSON, {"key": "text", "delivered": "flag?", "said": "text"}),
     ("GET", "/api/v1/frames"): ("200", _JSON, {"partitions?": "object", "present?": "flag"}),
     ("POST", "/api/v1/frames"): ("202", _JSON, {"ids": "list", "low": "whole", "full": "flag"}),
     ("PUT", "/api/v1/frames"): ("204", "", None),
@@ -77,6 +154,9 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("POST", "/api/v1/keys"): ("201", _JSON, {"key": "text", **_KEY}),
     ("DELETE", "/api/v1/keys/<identity>"): ("200", _JSON, _KEY),
     ("GET", "/api/v1/dead-letters"): ("200", _JSON, {"dead_letters": "list", "total": "whole"}),
+    ("GET", "/api/v1/dead-letters/<letter_id>"): ("200", _JSON, _LETTER),
+    ("POST", "/api/v1/dead-letters/<letter_id>/replay"): ("200", _JSON, {"id": "text", "events": "whole",
+                                                                         "replayed_before": "flag"}),
     ("GET", "/api/v1/audit"): ("200", _JSON, {"entries": "list", "next_before": "whole?"}),
     ("GET", "/api/v1/audit/export"): ("200", "application/x-ndjson", None),
     ("POST", "/api/v1/maintenance/retention"): ("2XX", _JSON, {"segments": "list", "dry_run": "flag",

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from monitoring.api.keys import json_object
+from monitoring.api.params import Fields, Flag, Json, Moment, Text
 from monitoring.api.problems import Problem
 from monitoring.api.refusals import refusals
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.alerts.silence import Silence, matchers_of, shown
-from monitoring.pipeline.alerts.window import MEMBERS, Window, window_of
-from monitoring.pipeline.clock import rfc3339
-from monitoring.pipeline.errors import QuerySyntaxError
-from monitoring.pipeline.query.ranges import moment
+from monitoring.pipeline.alerts.window import DAYS, Window, window_of
 
-__all__ = ["change", "create", "expire", "listing", "one", "window_remove", "window_save", "windows"]
+__all__ = ["ROUTES", "change", "create", "expire", "listing", "one", "window_remove", "window_save", "windows"]
 
-_SILENCE = ("matchers", "starts_at", "ends_at", "reason")
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+MATCHERS = Json("matchers", 'like ["rule=High CPU usage", "host=~web-.*"]', like=_TEXTS, required=True)
+STARTS = Moment("starts_at", "included", default="now")
+ENDS = Moment("ends_at", "a moment like +2h or 2026-05-01T10:00:00Z", required=True)
+REASON = Text("reason", "for others to read", required=True)
+CREATE = Fields(MATCHERS, STARTS, ENDS, REASON)
+CHANGE = Fields(Json("matchers", like=_TEXTS), Moment("ends_at", ENDS.help), Text("reason", REASON.help))
+WINDOW = Fields(
+    Text("name", "as in the address"),
+    MATCHERS,
+    Json("days", f"of {', '.join(DAYS)}; absent: all", like=_TEXTS),
+    Text("start", "a time of day like 22:30", required=True),
+    Json("duration", "like 2h", like={"type": ["string", "number"]}, required=True),
+    Text("time_zone", "like Europe/Berlin; absent: UTC"),
+    Text("from", "the first date, like 2026-12-24"),
+    Text("until", "the last date"),
+    Text("reason", REASON.help),
+    Flag("enabled", "absent: true"),
+)
 
 
 def listing(call: Call) -> Answer:
@@ -32,23 +45,21 @@ def one(call: Call, identity: str) -> Answer:
 
 def create(call: Call) -> Answer:
     """Silence alerts that match until a moment; they are evaluated and listed all the same."""
-    body = json_object(_SILENCE)
-    starts, ends = _moment(call, body, "starts_at", "now"), _moment(call, body, "ends_at", None)
+    body, now = CREATE.read(), call.runtime.now_ns()
+    starts, ends = (each.at(body[each], now) for each in (STARTS, ENDS))
     with refusals():
-        made = call.runtime.silences.add(
-            matchers_of(body.get("matchers")), starts, ends, call.key.name, str(body.get("reason") or "")
-        )
+        made = call.runtime.silences.add(matchers_of(body["matchers"]), starts, ends, call.actor, body["reason"])
     return made.describe(call.runtime.now_ns()), 201
 
 
 def change(call: Call, identity: str) -> Answer:
     """Change a silence that has not expired: until when, what it matches, why."""
-    body, before = json_object(_SILENCE[:1] + _SILENCE[2:]), _found(call.runtime.silences.get(identity))
-    ends = _moment(call, body, "ends_at", rfc3339(before.ends))
+    body, before = CHANGE.given(), _found(call.runtime.silences.get(identity))
+    ends = ENDS.at(body["ends_at"], call.runtime.now_ns()) if "ends_at" in body else before.ends
     with refusals():
         matchers = matchers_of(body.get("matchers", shown(before.matchers)))
-        reason = str(body.get("reason") or before.reason)
-        found = call.runtime.silences.change(identity, matchers, ends, call.key.name, reason)
+        reason = body.get("reason") or before.reason
+        found = call.runtime.silences.change(identity, matchers, ends, call.actor, reason)
     return _found(found).describe(call.runtime.now_ns())
 
 
@@ -65,9 +76,10 @@ def windows(call: Call) -> Answer:
 
 def window_save(call: Call, name: str) -> Answer:
     """Save a maintenance window, in place of what had its name."""
-    body = json_object(MEMBERS)
+    body, known = WINDOW.given(), call.runtime.windows.get(name)
+    call.changed(before=known.describe(call.runtime.now_ns()) if known else None)
     with refusals():
-        window = call.runtime.windows.save(window_of({**body, "name": name}, call.key.name))
+        window = call.runtime.windows.save(window_of({**body, "name": name}, call.actor))
     return window.describe(call.runtime.now_ns())
 
 
@@ -76,20 +88,24 @@ def window_remove(call: Call, name: str) -> Answer:
     found: Window | None = call.runtime.windows.remove(name)
     if found is None:
         raise Problem(404, "there is no such window", field="name", fix="GET /api/v1/maintenance-windows lists them")
-    return found.describe(call.runtime.now_ns())
-
-
-def _moment(call: Call, body: dict[str, Any], name: str, default: str | None) -> int:
-    text = body.get(name, default)
-    if text is None:
-        raise Problem(400, "is needed", field=name, fix="a moment like +2h or 2026-05-01T10:00:00Z")
-    try:
-        return moment(str(text), call.runtime.now_ns())
-    except QuerySyntaxError as error:
-        raise Problem(400, "not a time", field=name, fix="like +2h or 2026-05-01T10:00:00Z") from error
+    gone = found.describe(call.runtime.now_ns())
+    call.changed(before=gone)
+    return gone
 
 
 def _found(silence: Silence | None) -> Silence:
     if silence is None:
         raise Problem(404, "there is no such silence", field="id", fix="GET /api/v1/silences lists them")
     return silence
+
+
+ROUTES = (
+    Route("GET", "/api/v1/silences", "viewer", listing),
+    Route("POST", "/api/v1/silences", "operator", create, audit="silence.create", body=CREATE),
+    Route("GET", "/api/v1/silences/<identity>", "viewer", one),
+    Route("PUT", "/api/v1/silences/<identity>", "operator", change, audit="silence.change", body=CHANGE),
+    Route("DELETE", "/api/v1/silences/<identity>", "operator", expire, audit="silence.expire"),
+    Route("GET", "/api/v1/maintenance-windows", "viewer", windows),
+    Route("PUT", "/api/v1/maintenance-windows/<name>", "operator", window_save, audit="window.save", body=WINDOW),
+    Route("DELETE", "/api/v1/maintenance-windows/<name>", "operator", window_remove, audit="window.remove"),
+)

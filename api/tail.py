@@ -13,7 +13,7 @@ from flask import Response, request
 from monitoring.api import asking
 from monitoring.api.params import Whole
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call
+from monitoring.api.routes import Answer, Call, Route
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.query.completeness import complete_through
@@ -24,7 +24,7 @@ from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.query.search import Order, Page
 
-__all__ = ["logs"]
+__all__ = ["ROUTES", "logs"]
 
 HEARTBEAT_SECONDS = 15.0
 """A comment is sent after so long a silence: proxies cut silent connections, and a reader that left is noticed."""
@@ -111,3 +111,6 @@ class _Source:
             return complete_through(runtime.streams, runtime.catalog.partitions(), runtime.now_ns())
         except MonitoringError:
             return None
+
+
+ROUTES = (Route("GET", "/api/v1/logs/tail", "viewer", logs, (asking.QUERY, RECENT)),)

@@ -6,7 +6,7 @@ server count together (bus/tally.py), memory and CPU from the processes themselv
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import psutil
 
 from monitoring.pipeline.bus.tally import BOUNDS
 
-__all__ = ["FAMILIES", "Family", "Histogram", "Vitals", "vitals"]
+__all__ = ["DROP_REASONS", "FAMILIES", "Family", "Histogram", "Vitals", "vitals"]
 
 Labels = tuple[str, ...]
 
@@ -56,10 +56,19 @@ FAMILIES: tuple[Family, ...] = (
     Family("monitoring_drains", "gauge", "Drains that live"),
     Family("monitoring_http_requests", "counter", "Requests answered", ("method", "route", "status")),
     Family("monitoring_query_duration_seconds", "histogram", "Requests that search or count, until their answer"),
+    Family("monitoring_notices", "gauge", "Notices in the outbox; what has ended stays for 30 days",
+           ("state",)),
+    Family("monitoring_alerts", "gauge", "Alerts that are kept", ("state",)),
+    Family("monitoring_rules", "gauge", "Rules that are switched on, by how their last evaluation went", ("state",)),
     Family("monitoring_process_resident_memory_bytes", "gauge", "Memory of the processes of this part", ("part",)),
     Family("monitoring_process_cpu_seconds", "counter", "CPU time of the processes of this part that live", ("part",)),
 )  # fmt: skip
-"""All of them, in the order of the answer."""
+"""All of them, in the order of the answer. A scrape is open to all: no label tells of services or hosts, nor of what
+they say."""
+DROP_REASONS = frozenset(("buffer_full", "closed", "invalid", "not_refined", "shed", "spool_lost", "too_large"))
+"""What our own producers say. Others may say anything, and are counted as `other`: who may write must not be able to
+show a text to everybody."""
+OTHER = "other"
 
 
 @dataclass(slots=True)
@@ -85,8 +94,12 @@ def vitals(
     tally: Mapping[str, float],
     queues: Mapping[str, int],
     processes: Mapping[str, list[int]],
+    notices: Mapping[str, int],
+    alerts: Mapping[str, int],
 ) -> Vitals:
-    """Everything at once. `status` as `status.gather` gives it, `queues` by name, `processes` as pids by part."""
+    """Everything at once. `status` as `status.gather` gives it, with `rules`; `queues` by name, `processes` as pids by
+    part, `notices` and `alerts` by state.
+    """
     found = Vitals()
     found.put("monitoring_up", float(not status["problems"]))
     for partition in status["partitions"]:
@@ -95,6 +108,10 @@ def vitals(
     for name, length in queues.items():
         found.put("monitoring_queue_jobs", length, name)
     _of_tally(found, tally)
+    states = {"notices": notices, "alerts": alerts, "rules": {"error": 0, **status["rules"]["states"]}}
+    for name, counts in states.items():
+        for state, count in counts.items():
+            found.put(f"monitoring_{name}", count, state)
     for part, pids in processes.items():
         usage = [used for pid in pids if (used := _usage(pid)) is not None]
         if usage:
@@ -119,7 +136,10 @@ def _of_partition(found: Vitals, partition: Mapping[str, Any]) -> None:
     labels = (partition["signal"], partition["partition"])
     for name, member in _MEMBERS.items():
         found.put(name, partition.get(member), *labels)
+    dropped: Counter[str] = Counter()
     for reason, count in partition.get("dropped", {}).items():
+        dropped[reason if reason in DROP_REASONS else OTHER] += count
+    for reason, count in dropped.items():
         found.put("monitoring_events_dropped", count, *labels, reason)
     lag = partition["lag"]
     if lag is not None:

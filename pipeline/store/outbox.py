@@ -37,6 +37,7 @@ LONGEST_WAIT_NS = 3600 * _SECOND_NS
 """Neither a backoff nor what a far end asks for is longer: after that it is worth a look."""
 KEPT_NS = 30 * DAY_NS
 """How long ended notices are kept to be looked at: as long as the logs they belong to."""
+STATES = ("waiting", "sent", "failed", "dropped")
 _CLOCK_STEP_NS = 5 * _SECOND_NS
 """What was put so far in the future was put before the wall clock was set back, and is due."""
 _PLAIN = re.compile(r"[\x21-\x7e]{1,200}")
@@ -106,6 +107,11 @@ class Outbox:
         ((message_due, group_due),) = self._control.rows(_DUE, **_bounds(now))
         found = [due for due in (message_due, group_due) if due is not None]
         return min(found) if found else None
+
+    def counts(self) -> dict[str, int]:
+        """How many notices are in each state: all that wait, and what ended within `KEPT_NS`."""
+        found = dict(self._control.rows("SELECT state, count(*) FROM outbox GROUP BY state"))
+        return {state: int(found.get(state, 0)) for state in STATES}
 
     def claim(self, most: int, pace: Callable[[str], float]) -> list[Message]:
         """Take up to `most` due messages, the oldest of each channel that is free; these channels are leased.

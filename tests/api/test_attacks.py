@@ -90,7 +90,7 @@ def test_bodies_that_are_deep_large_or_no_json_are_refused_by_every_address(inst
                 continue
             address = MATRIX[route.method, route.path][1]
             answer = instance.call(route.method, address, data=body)
-            allowed = (200, 202, 400, 413) if route.body.optional else (400, 413)
+            allowed = (200, 202, 400, 404, 413) if route.body.optional else (400, 404, 413)
             assert answer.status_code in allowed, (route.path, body[:20], answer.status_code)
         answer = instance.call("POST", "/api/v1/logs", data=body)
         assert answer.status_code in (202, 400, 413), body[:20]

@@ -12,6 +12,8 @@ from monitoring.api.app import ROUTES
 from monitoring.api.failures import Failures
 from monitoring.api.routes import ASKING, DATA
 from monitoring.pipeline.store.audit import MAX_STATE_BYTES, Audit, Wanted
+from monitoring.pipeline.store.control import FILE_NAME
+from tests.alarm import an_alert
 from tests.api.test_routes import MATRIX
 from tests.instance import Instance
 
@@ -43,6 +45,30 @@ def test_an_entry_says_who_did_what_to_which_object_from_where_with_both_states(
     instance.call("DELETE", "/api/v1/searches/mine")
     entry = entries(instance, action="search.remove")[0]
     assert (entry["before"]["query"], entry["after"]) == ("b", None)
+
+
+def test_changes_of_alerts_rules_and_windows_are_on_record_with_the_state_before(instance: Instance) -> None:
+    alert, silence = an_alert(instance.data / FILE_NAME)
+    window = {"matchers": ["rule=x"], "start": "02:00", "duration": "1h"}
+    instance.call("PUT", "/api/v1/maintenance-windows/night", json=window)
+    instance.call("POST", "/api/v1/rules", json={"name": "r", "kind": "logs", "query": "x", "threshold": 1})
+    changes: list[tuple[str, str, str, dict[str, Any], str, Any, Any]] = [
+        ("POST", f"alerts/{alert}/acknowledge", "alert.acknowledge", {}, "state", "active", "acknowledged"),
+        ("POST", f"alerts/{alert}/resolve", "alert.resolve", {}, "state", "acknowledged", "resolved"),
+        ("PUT", "rules/r", "rule.save", {"kind": "logs", "query": "x", "threshold": 2}, "threshold", 1, 2),
+        ("POST", "rules/r/disable", "rule.disable", {}, "enabled", True, False),
+        ("POST", "rules/r/enable", "rule.enable", {}, "enabled", False, True),
+        ("PUT", f"silences/{silence}", "silence.change", {"reason": "other"}, "reason", "a test", "other"),
+        ("DELETE", f"silences/{silence}", "silence.expire", {}, "state", "active", None),
+        ("PUT", "maintenance-windows/night", "window.save", {**window, "start": "03:00"}, "start", "02:00", "03:00"),
+        ("DELETE", "maintenance-windows/night", "window.remove", {}, "start", "03:00", None),
+    ]
+    for method, path, action, body, member, before, after in changes:
+        answer = instance.call(method, f"/api/v1/{path}", "operator", **({"json": body} if body else {}))
+        assert answer.status_code == 200, (path, answer.text)
+        entry = entries(instance, action=action)[0]
+        assert entry["before"][member] == before, path
+        assert (entry["after"] or {}).get(member) == after, path
 
 
 def test_a_change_that_failed_is_none(instance: Instance) -> None:

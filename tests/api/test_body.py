@@ -133,8 +133,14 @@ def pack(make, size):
         parts.append(packer.compress(bytes(1 << 20)))
     return b"".join(parts) + packer.flush()
 
-gzipped = pack(lambda: zlib.compressobj(9, zlib.DEFLATED, 31), 512 << 20)
-zstded = pack(lambda: zstandard.ZstdCompressor(level=1).compressobj(), 4 << 30)
+def repeated(packer, flush, size):  # the same blocks again and again: only a checksum far behind the limit is wrong
+    first, more = (packer.compress(bytes(1 << 20)) + packer.flush(flush) for _ in range(2))
+    return first + more * ((size >> 20) - 1) + packer.flush()
+
+gzipped = repeated(zlib.compressobj(9, zlib.DEFLATED, 31), zlib.Z_FULL_FLUSH, 512 << 20)
+zstded = repeated(
+    zstandard.ZstdCompressor(level=1).compressobj(), zstandard.COMPRESSOBJ_FLUSH_BLOCK, 4 << 30
+)
 sized = pack(lambda: zstandard.ZstdCompressor().compressobj(size=64 << 20), 64 << 20)
 wrapped = pack(lambda: zlib.compressobj(9, zlib.DEFLATED, 15), 64 << 20)
 bombs = [

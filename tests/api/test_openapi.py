@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
-from schemathesis import Case
+from schemathesis import Case, SerializationContext
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 
@@ -18,6 +19,8 @@ from monitoring.api.app import ROUTES
 from monitoring.api.openapi import describe
 from monitoring.api.params import Fields
 from monitoring.api.shapes import SHAPES
+from monitoring.pipeline.store.control import FILE_NAME
+from tests.alarm import an_alert
 from tests.api.test_docs import sections
 from tests.api.test_routes import MATRIX
 from tests.instance import Instance
@@ -28,6 +31,12 @@ JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list,),
     "object": (dict,), "null": (type(None),),
 }  # fmt: skip
+
+
+@schemathesis.serializer("application/x-protobuf")
+def serialized(context: SerializationContext, value: Any) -> bytes:
+    """No message of any protocol: what such a body is refused for is what this asks."""
+    return value if isinstance(value, bytes) else repr(value).encode(errors="replace")
 
 
 def operations() -> dict[tuple[str, str], dict[str, Any]]:
@@ -53,19 +62,56 @@ def test_the_description_names_the_parameters_and_the_role_of_each_route() -> No
             assert list(schema["properties"]) == list(route.body)
 
 
-def test_answers_look_as_they_are_described(instance: Instance) -> None:
+def things(instance: Instance) -> Iterator[tuple[str, str]]:
+    """What the matrix' addresses name and an empty instance has not, by what they call it."""
+    alert, silence = an_alert(instance.data / FILE_NAME)
     with instance.draining():
-        instance.post(b'{"message":"x","service":"s"}')
+        instance.post(b'{"message":"x","service":"s"}\n{')
         instance.messages(1)
-    event_id = instance.get("/api/v1/logs")["events"][0]["id"]
+    yield "/logs/0000000000000000-0-1", f"/logs/{instance.get('/api/v1/logs')['events'][0]['id']}"
+    yield "/alerts/none", f"/alerts/{alert}"
+    yield "/silences/none", f"/silences/{silence}"
+    yield "/dead-letters/0-1-1", f"/dead-letters/{instance.get('/api/v1/dead-letters')['dead_letters'][0]['id']}"
+
+
+def made_again(instance: Instance) -> None:
+    """What the matrix' addresses name and can be made by that name."""
+    rule = {"name": "none", "kind": "logs", "query": "x", "threshold": 1}
     instance.call("PUT", "/api/v1/searches/nothing", json={"query": "x"})
+    instance.call("POST", "/api/v1/rules", json=rule)
+    window = {"matchers": ["rule=x"], "start": "02:00", "duration": "1h"}
+    instance.call("PUT", "/api/v1/maintenance-windows/none", json=window)
+    channel = {"kind": "slack", "config": {"url": "https://hooks.example/x"}}
+    instance.call("PUT", "/api/v1/channels/nothing", json=channel)
+
+
+NOT_SEEN = {
+    ("GET", "/login"),  # needs a link, as a session needs a cookie: test_session.py
+    ("POST", "/api/v1/session"),
+    ("POST", "/api/v1/channels/<name>/test"),  # waits for a worker
+    ("POST", "/api/v1/dead-letters/<letter_id>/replay"),  # what was no event is none now either
+    ("DELETE", "/api/v1/keys/<identity>"),
+}
+"""What this test cannot ask without an error."""
+
+
+def test_every_route_says_what_its_answer_looks_like() -> None:
+    assert set(SHAPES) == {(route.method, route.path) for route in ROUTES}
+
+
+def test_answers_look_as_they_are_described(instance: Instance) -> None:
+    names = dict(things(instance))
     facts = operations()
     for (method, path), (_, address, arguments) in MATRIX.items():
-        answer = instance.call(method, address.replace("0000000000000000-0-1", event_id), **arguments)
-        known = facts[method, re.sub(r"<(\w+)>", r"{\1}", path)]["responses"]
-        if answer.status_code >= 400 or (method, path) not in SHAPES:
-            answer.close()
+        if (method, path) in NOT_SEEN:
             continue
+        if "<" in path:
+            made_again(instance)
+        for name, real in names.items():
+            address = address.replace(name, real)
+        answer = instance.call(method, address, **arguments)
+        known = facts[method, re.sub(r"<(\w+)>", r"{\1}", path)]["responses"]
+        assert answer.status_code < 400, (method, path, answer.text)
         described = known.get(str(answer.status_code)) or known["2XX"]
         assert ("content" in described) == bool(answer.status_code not in (204, 303)), path
         if "content" in described:

@@ -37,7 +37,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("DELETE", "/api/v1/session"): ("viewer", "/api/v1/session", {}),
     ("GET", "/healthz"): (None, "/healthz", {}),
     ("GET", "/readyz"): (None, "/readyz", {}),
-    ("GET", "/metrics"): ("viewer", "/metrics", {}),
+    ("GET", "/metrics"): (None, "/metrics", {}),
     ("GET", "/api/v1/status"): ("viewer", "/api/v1/status", {}),
     ("GET", "/api/v1/overview"): ("viewer", "/api/v1/overview", {}),
     ("POST", "/api/v1/logs"): ("ingest", "/api/v1/logs", {"data": b'{"message":"x"}'}),
@@ -131,6 +131,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("DELETE", "/api/v1/channels/<name>"): ("admin", "/api/v1/channels/nothing", {}),
     ("POST", "/api/v1/channels/<name>/test"): ("admin", "/api/v1/channels/nothing/test", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
+    ("GET", "/api/v1/metrics/queries"): ("viewer", "/api/v1/metrics/queries", {}),
     ("GET", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query?query=1", {}),
     ("POST", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query", {"data": {"query": "1"}}),
     ("GET", "/prometheus/api/v1/query_range"): (
