@@ -149,6 +149,8 @@ ROUTES: tuple[Route, ...] = (
         audit="retention.run",
         body=maintenance.RETENTION,
     ),
+    Route("POST", "/api/v1/maintenance/purge", "admin", maintenance.purge, audit="purge.begin", body=maintenance.PURGE),
+    Route("GET", "/api/v1/maintenance/purge", "admin", maintenance.purges),
     Route("GET", "/api/v1/audit", "admin", audit.listing, (*audit.FILTERS, audit.LIMIT, audit.BEFORE)),
     Route("GET", "/api/v1/audit/export", "admin", audit.export, audit.FILTERS),
     Route("GET", "/api/v1/channels", "viewer", channels.listing),
