@@ -8,6 +8,7 @@ from monitoring.api.routes import Answer, Call
 from monitoring.pipeline import jobs
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.store import retention as policy
+from monitoring.pipeline.store import service_ages
 from monitoring.pipeline.store.purge import Wanted, survey
 from monitoring.pipeline.store.purges import Purges
 
@@ -18,10 +19,13 @@ RETENTION = Fields(Flag("dry_run", "only say what would go", default=False), opt
 
 
 def retention(call: Call) -> Answer:
-    """Which segments are due, and why; unless `dry_run`, the job that deletes them is enqueued."""
+    """Which segments are due, or what of them, and why; unless `dry_run`, the job that deletes them is enqueued."""
     dry_run = RETENTION.read()["dry_run"]
-    going = policy.due(call.runtime.catalog, call.runtime.settings, now_ns=call.runtime.now_ns())
-    found = [item.describe() for item in going]
+    catalog, chosen, now_ns = call.runtime.catalog, call.runtime.settings, call.runtime.now_ns()
+    going = policy.due(catalog, chosen, now_ns=now_ns)
+    ages = chosen.ages("retention_services")
+    outlived = service_ages.due(catalog, ages, now_ns=now_ns, going=[item.segment for item in going])
+    found = [item.describe() for item in going] + [item.describe() for item in outlived]
     if dry_run:
         call.unchanged()
     else:

@@ -18,7 +18,7 @@ from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import Fenced, PermanentError, RetryableError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import retention
+from monitoring.pipeline.store import retention, service_ages
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.control import FILE_NAME, Control
@@ -48,6 +48,7 @@ def run(chosen: Settings) -> dict[str, int]:
         _remove_leftovers(catalog)
         left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
         optimised = sum(_optimise(catalog, row) for row in left)
+        outlived_events = _by_service(catalog, chosen)
         purged = _purge(catalog, chosen)
         rolled_up, freed_rollups = _roll_up(catalog, chosen)
         return {
@@ -55,6 +56,7 @@ def run(chosen: Settings) -> dict[str, int]:
             "freed_bytes": freed + freed_rollups,
             "optimised": optimised,
             "rolled_up": rolled_up,
+            "outlived_events": outlived_events,
             "purged": purged,
         }
 
@@ -65,6 +67,21 @@ def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
     if not done and not stop.requested():
         _log.info("%s is in use, it is compacted later", row.path)
     return done
+
+
+def _by_service(catalog: Catalog, chosen: Settings) -> int:
+    """Take out the events of services that are kept for less than the others; how many that were."""
+    ages = chosen.ages("retention_services")
+    going = service_ages.due(catalog, ages, now_ns=wall_ns())
+    for item in going:
+        _log.info("taking %d events of %s out of %s", item.rows, ", ".join(item.services), item.segment.path)
+    try:
+        return service_ages.apply(
+            catalog, going, now_ns=wall_ns(), reserve_bytes=chosen.whole("disk_reserve"), stopped=stop.requested
+        )
+    except RetryableError as error:
+        _log.warning("events of services that are kept for a short time stay for now: %s", error)
+        return 0
 
 
 def _purge(catalog: Catalog, chosen: Settings) -> int:

@@ -24,9 +24,9 @@ from monitoring.pipeline.query.sql import compile_query, select_rows
 from monitoring.pipeline.query.sweep import span_of
 from monitoring.pipeline.store import rollover
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow
-from monitoring.pipeline.store.partition import Limits, acquire, active_number
+from monitoring.pipeline.store.partition import Limits, acquire
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone
-from monitoring.pipeline.store.rewrite import Outcome, rewrite, settle, turn
+from monitoring.pipeline.store.rewrite import Outcome, is_past, rewrite, settle, turn
 from monitoring.pipeline.store.segment import open_readonly, purged_rows
 
 __all__ = ["Purged", "Wanted", "purge", "survey"]
@@ -115,7 +115,7 @@ def purge(
                     ids = _matches(reader, row, node, wanted, Deadline(_LONGEST_SECONDS))
                     if not ids:
                         _finish(catalog, row, done, stopped)
-                    elif not _is_past(catalog, row):
+                    elif not is_past(catalog, row):
                         done.waiting.append(f"{_name(row)} is written to, and is not sealed yet")
                     else:
                         progress(f"{_name(row)}: {len(ids)} events")
@@ -136,7 +136,7 @@ def _seal_active(
     """Have active segments with matches sealed: by their drain where one lives, else here."""
     asked = set()
     for row in catalog.segments("logs"):
-        if _is_past(catalog, row) or not _matches(reader, row, node, wanted, Deadline(_LONGEST_SECONDS)):
+        if is_past(catalog, row) or not _matches(reader, row, node, wanted, Deadline(_LONGEST_SECONDS)):
             continue
         partition = None if catalog.drains() else acquire(catalog, "logs", row.partition, limits)
         if partition is None:
@@ -152,13 +152,8 @@ def _seal_active(
     ends = time.monotonic() + patience_seconds
     while asked and time.monotonic() < ends and not stopped():
         time.sleep(_POLL_SECONDS)
-        past = [row for row in catalog.segments("logs") if _is_past(catalog, row)]
+        past = [row for row in catalog.segments("logs") if is_past(catalog, row)]
         asked -= {(row.partition, row.number) for row in past}
-
-
-def _is_past(catalog: Catalog, row: SegmentRow) -> bool:
-    """Whether it is sealed, and its marks and epoch were handed on to the next one."""
-    return row.sealed and row.number < active_number(catalog.data, "logs", row.partition)
 
 
 def _finish(catalog: Catalog, row: SegmentRow, done: Purged, stopped: Callable[[], bool]) -> None:

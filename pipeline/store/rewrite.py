@@ -34,6 +34,7 @@ from monitoring.pipeline.errors import RetryableError, StoreFull
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow
 from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.log_segment import LogContents
+from monitoring.pipeline.store.partition import active_number
 from monitoring.pipeline.store.rows import MINUTE_SHIFT, index_words
 from monitoring.pipeline.store.segment import (
     PURGED_SCHEMA,
@@ -45,7 +46,7 @@ from monitoring.pipeline.store.segment import (
 )
 from monitoring.pipeline.store.space import space_needed
 
-__all__ = ["Outcome", "RewriteBusy", "rewrite", "settle", "turn"]
+__all__ = ["Outcome", "RewriteBusy", "is_past", "rewrite", "settle", "turn"]
 
 _LOCK_FILE = "rewrite.lock"
 _ROWS = 2000
@@ -79,6 +80,11 @@ def turn(data: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RewriteBusy("another process is taking events out of segments: try again when it is done") from None
         yield
+
+
+def is_past(catalog: Catalog, row: SegmentRow) -> bool:
+    """Whether a segment is sealed, and its marks and epoch were handed on: only then may it be written anew."""
+    return row.sealed and row.number < active_number(catalog.data, row.signal, row.partition)
 
 
 def rewrite(
