@@ -161,6 +161,8 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/api/v1/audit/export"): ("200", "application/x-ndjson", None),
     ("POST", "/api/v1/maintenance/retention"): ("2XX", _JSON, {"segments": "list", "dry_run": "flag",
                                                                "enqueued": "flag"}),
+    ("POST", "/api/v1/maintenance/purge"): ("2XX", _JSON, None),
+    ("GET", "/api/v1/maintenance/purge"): ("200", _JSON, {"purges": "list"}),
 }  # fmt: skip
 
 

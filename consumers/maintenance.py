@@ -1,4 +1,4 @@
-"""Maintenance: retention, compacting sealed segments once, roll-ups of metrics.
+"""Maintenance: retention, compacting sealed segments once, purges, roll-ups of metrics.
 
 Off the hot path; live segments are not touched.
 """
@@ -15,18 +15,26 @@ import apsw
 
 from monitoring.consumers import stop
 from monitoring.pipeline.clock import wall_ns
+from monitoring.pipeline.errors import Fenced, PermanentError, RetryableError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import retention
+from monitoring.pipeline.store import retention, service_ages
+from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
+from monitoring.pipeline.store.partition import limits_of
+from monitoring.pipeline.store.purge import purge
+from monitoring.pipeline.store.purges import Purges
+from monitoring.pipeline.store.rewrite import settle
 
 __all__ = ["run"]
 
 _log = logging.getLogger("monitoring.maintenance")
 _LEFTOVER_SECONDS = 3600.0
 """A half-made segment file this old was left by a process that died; a roll-over takes milliseconds."""
+_PATIENCE_SECONDS = 10.0
+"""For drains to seal the segments that a purge needs; what is not sealed then is for the next turn."""
 
 
 def run(chosen: Settings) -> dict[str, int]:
@@ -40,32 +48,68 @@ def run(chosen: Settings) -> dict[str, int]:
         _remove_leftovers(catalog)
         left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
         optimised = sum(_optimise(catalog, row) for row in left)
+        outlived_events = _by_service(catalog, chosen)
+        purged = _purge(catalog, chosen)
         rolled_up, freed_rollups = _roll_up(catalog, chosen)
         return {
             "deleted": len(going),
             "freed_bytes": freed + freed_rollups,
             "optimised": optimised,
             "rolled_up": rolled_up,
+            "outlived_events": outlived_events,
+            "purged": purged,
         }
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
     """Compact a sealed segment and leave WAL mode; False where it is in use or we must stop."""
-    connection = apsw.Connection(str(row.path), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.set_busy_timeout(1000)
-        if not contents_of(row.signal).compact(connection, stop.requested):
-            return False
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        with contextlib.suppress(apsw.BusyError, apsw.LockedError):  # a reader has it open: it stays in WAL mode
-            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except apsw.BusyError:
+    done = settle(catalog, row, stop.requested)
+    if not done and not stop.requested():
         _log.info("%s is in use, it is compacted later", row.path)
-        return False
-    finally:
-        connection.close()
-    catalog.note_optimised(row, row.path.stat().st_size)
-    return True
+    return done
+
+
+def _by_service(catalog: Catalog, chosen: Settings) -> int:
+    """Take out the events of services that are kept for less than the others; how many that were."""
+    ages = chosen.ages("retention_services")
+    going = service_ages.due(catalog, ages, now_ns=wall_ns())
+    for item in going:
+        _log.info("taking %d events of %s out of %s", item.rows, ", ".join(item.services), item.segment.path)
+    try:
+        return service_ages.apply(
+            catalog, going, now_ns=wall_ns(), reserve_bytes=chosen.whole("disk_reserve"), stopped=stop.requested
+        )
+    except RetryableError as error:
+        _log.warning("events of services that are kept for a short time stay for now: %s", error)
+        return 0
+
+
+def _purge(catalog: Catalog, chosen: Settings) -> int:
+    """Do the purges that were asked for; how many events went. What cannot be done now is tried at the next turn."""
+    events = 0
+    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
+        purges = Purges(control)
+        for request in purges.waiting():
+            if request.wanted is None or stop.requested():
+                break
+            try:
+                done = purge(
+                    catalog, request.wanted, limits_of(chosen), now_ns=wall_ns(), stopped=stop.requested,
+                    patience_seconds=_PATIENCE_SECONDS,
+                )  # fmt: skip
+            except (RetryableError, Fenced) as error:
+                _log.warning("purge %d waits: %s", request.id, error)
+                break
+            except PermanentError as error:
+                _log.error("purge %d: %s", request.id, error)
+                purges.fail(request, error)
+                continue
+            result = purges.note(request, done)
+            _log.info("purge %d took %d events out", request.id, done.events)
+            if done.complete:
+                Audit(control).record(None, request.actor, "purge.end", f"purge {request.id}", after=result)
+            events += done.events
+    return events
 
 
 def _roll_up(catalog: Catalog, chosen: Settings) -> tuple[int, int]:

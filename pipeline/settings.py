@@ -26,7 +26,8 @@ class Setting:
     """One row: environment name, type by its default or `kind`, unit, reason for the default, secret or not.
 
     `aliases` are other environment names that are read when the first is absent, in order.
-    `kind` is "text" | "whole" | "number" | "flag" | "size" (accepts 512mb) | "duration" (accepts 90s, 7d) | "choice".
+    `kind` is "text" | "whole" | "number" | "flag" | "size" (accepts 512mb) | "duration" (accepts 90s, 7d) | "choice"
+    | "ages" (names with durations: a=3d,b=12h).
     """
 
     name: str
@@ -94,6 +95,8 @@ TABLE: tuple[Setting, ...] = (
             "older segments are deleted; 0 keeps all"),
     Setting("MONITORING_RETENTION_BYTES", 20 << 30, "size", "bytes",
             "the oldest segments go when all together are larger; 0 keeps all"),
+    Setting("MONITORING_RETENTION_SERVICES", "", "ages", "services",
+            "events of these services go sooner, like `staging=3d,debug=12h`: nobody looks up last month's tests"),
     Setting("MONITORING_METRICS_RETENTION_AGE", 7 * 86_400.0, "duration", "seconds",
             "older segments of metrics are deleted; 0 keeps all"),
     Setting("MONITORING_METRICS_RETENTION_AGE_1M", 30 * 86_400.0, "duration", "seconds",
@@ -237,6 +240,10 @@ class Settings:
         """A text setting that lists names, separated by commas."""
         return tuple(name.strip() for name in self.text(key).split(",") if name.strip())
 
+    def ages(self, key: str) -> dict[str, float]:
+        """A setting of names with durations, in seconds."""
+        return _ages(self.text(key))
+
     def lines(self, key: str) -> tuple[str, ...]:
         """A text setting with one entry a line."""
         return tuple(line.strip() for line in self.text(key).splitlines() if line.strip())
@@ -336,6 +343,23 @@ def _quantity(text: str, units: Mapping[str, float], example: str) -> float:
     return float(match[1]) * units[match[2].lower()]
 
 
+def _ages(text: str) -> dict[str, float]:
+    found = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, sign, age = (each.strip() for each in part.rpartition("="))
+        if not (name and sign):
+            raise ValueError(f"{part!r} is no name with an age, like staging=3d")
+        found[name] = _quantity(age, _DURATIONS, "30s, 15m or 7d")
+        if found[name] <= 0:
+            raise ValueError(f"{part!r} would delete at once: give an age above 0")
+    return found
+
+
+def _checked_ages(row: Setting, text: str) -> str:
+    _ages(text)
+    return text
+
+
 def _choice(row: Setting, text: str) -> str:
     for choice in row.choices:
         if choice.lower() == text.lower():
@@ -361,6 +385,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Value]] = {
     "whole": _whole,
     "size": lambda row, text: int(_quantity(text, _SIZES, "512mb")),
     "duration": lambda row, text: _quantity(text, _DURATIONS, "30s, 15m or 7d"),
+    "ages": _checked_ages,
     "flag": _flag,
     "choice": _choice,
 }

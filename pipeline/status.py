@@ -136,7 +136,7 @@ def gather(catalog: Catalog, streams: Streams | None, *, now_ns: int) -> dict[st
                 if books is not None:
                     members["rows"] += books.head.rows
                     members |= _balance(books, here, now_ns)
-                members["rows_deleted"] = catalog.retired(signal, number)[0]
+                members["rows_deleted"] = catalog.deleted(signal, number)
     everyone.sort(key=lambda producer: -producer.reported)
     return {
         "time": rfc3339(now_ns),

@@ -55,6 +55,7 @@ COMMANDS: dict[str, Lazy] = {
     "channels": Lazy("monitoring.cli.channels", "channels", _CARE, "Where notifications go: list, add, remove, test."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
+    "purge": Lazy("monitoring.cli.purge", "purge", _CARE, "Take the events that match a query out, for good."),
 }
 
 

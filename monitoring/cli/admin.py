@@ -23,6 +23,7 @@ from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import dead_letters as letters_table
 from monitoring.pipeline.store import retention as policy
+from monitoring.pipeline.store import service_ages
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.dead_letters import KINDS, Letter
@@ -204,15 +205,22 @@ def _letter(catalog: Catalog, letter_id: str) -> Letter:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @_json_option
 def retention(dry_run: bool, as_json: bool) -> None:
-    """Delete the segments that are beyond MONITORING_RETENTION_AGE or MONITORING_RETENTION_BYTES."""
+    """Delete the segments that are beyond MONITORING_RETENTION_AGE or MONITORING_RETENTION_BYTES.
+
+    And take the events out that MONITORING_RETENTION_SERVICES keeps for a shorter time.
+    """
     chosen = settings_table.load()
     if is_local(chosen):
         with _catalog(chosen) as catalog:
             going = policy.due(catalog, chosen, now_ns=wall_ns())
-            found = [item.describe() for item in going]
+            ages = chosen.ages("retention_services")
+            outlived = service_ages.due(catalog, ages, now_ns=wall_ns(), going=[item.segment for item in going])
+            found = [item.describe() for item in going] + [item.describe() for item in outlived]
             if not dry_run:
                 policy.apply(catalog, going)
                 policy.sweep(catalog)
+                reserve = chosen.whole("disk_reserve")
+                service_ages.apply(catalog, outlived, now_ns=wall_ns(), reserve_bytes=reserve, stopped=lambda: False)
                 note(chosen, "retention.run", "", after={"segments": found})
     else:
         found = remote(chosen).call("POST", "maintenance", "retention", body={"dry_run": dry_run})["segments"]
@@ -225,7 +233,9 @@ def retention(dry_run: bool, as_json: bool) -> None:
             f"{verb}: partition {item['partition']} segment {item['segment']}, {item['rows']} rows: {item['reason']}"
         )
     total = sum(item["bytes"] for item in found)
-    click.echo(f"{len(found)} segments, {total / 1e6:.1f} MB{' would be freed' if dry_run else ' freed'}")
+    whole = sum("services" not in item for item in found)
+    parts = f", parts of {len(found) - whole}" if whole < len(found) else ""
+    click.echo(f"{whole} segments{parts}, {total / 1e6:.1f} MB{' would be freed' if dry_run else ' freed'}")
 
 
 def _dumps(value: Any) -> str:

@@ -179,6 +179,7 @@ def _sums(part: PartitionReport) -> str:
     dropped = sum(part.dropped.values())
     left = part.emitted - part.committed - part.dead_lettered - dropped - part.missing
     deleted = f" + {part.retired_rows:,} deleted by retention" if part.retired_rows else ""
+    deleted += f" + {part.purged_rows:,} purged" if part.purged_rows else ""
     return (
         f"{part.signal} {part.partition}: {part.segments} segments, {part.rows:,} rows{deleted}; {part.lanes:,} lanes: "
         f"emitted {part.emitted:,} = committed {part.committed:,} + dead-lettered {part.dead_lettered:,} "

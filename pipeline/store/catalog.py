@@ -18,7 +18,7 @@ from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.store.lease import LEASE_SECONDS, Holder
-from monitoring.pipeline.store.segment import Head, open_readonly
+from monitoring.pipeline.store.segment import Head, open_readonly, purged_rows
 from monitoring.pipeline.store.space import space_needed
 
 __all__ = ["CATALOG_FILE", "Catalog", "SegmentRow", "partition_dir", "segment_path"]
@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS segment(
   PRIMARY KEY(signal, partition, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS retired(
   signal TEXT, partition INTEGER, number INTEGER, rows INTEGER NOT NULL, letters INTEGER NOT NULL,
+  PRIMARY KEY(signal, partition, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS purged(
+  signal TEXT, partition INTEGER, number INTEGER, rows INTEGER NOT NULL,
   PRIMARY KEY(signal, partition, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drain(holder TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
 """
@@ -77,6 +80,9 @@ class Catalog:
             raise StoreCorrupt(f"{path} does not exist: start `monitoring up`, or set MONITORING_DATA_DIR")
         self.data = path.parent
         self._connection = _open(path)
+        if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'purged'").get:
+            with _write(self._connection):
+                self._connection.execute(_SCHEMA)  # made by a release that knew no purge
 
     @classmethod
     def create_or_open(cls, path: Path, *, partitions: int) -> Catalog:
@@ -149,7 +155,7 @@ class Catalog:
             )
 
     def note_sealed(self, head: Head, size_bytes: int) -> None:
-        """A segment was sealed; what its head says is final."""
+        """A segment was sealed; what its head says is final, but for what is purged from it."""
         if head.sealed is None:
             raise ValueError(f"segment {head.number} is not sealed")
         with _write(self._connection):
@@ -171,28 +177,65 @@ class Catalog:
             if number < before and number not in known and not self.is_retired(signal, partition, number):
                 self._adopt(path, None)
 
-    def note_optimised(self, row: SegmentRow, size_bytes: int) -> None:
-        """A sealed segment was compacted to this size."""
+    def note_unsettled(self, row: SegmentRow) -> None:
+        """A sealed segment is about to be written anew: until `note_settled`, only its file says what is in it."""
         with _write(self._connection):
             self._connection.execute(
-                "UPDATE segment SET optimised = 1, bytes = ? WHERE signal = ? AND partition = ? AND number = ?",
-                (size_bytes, row.signal, row.partition, row.number),
+                "UPDATE segment SET optimised = 0 WHERE signal = ? AND partition = ? AND number = ?", _key(row)
             )
 
-    def retire(self, row: SegmentRow) -> None:
-        """Forget a segment before its file is deleted, but not how much was in it."""
-        key = (row.signal, row.partition, row.number)
+    def note_settled(self, row: SegmentRow, head: Head, purged: int, size_bytes: int) -> None:
+        """A sealed segment was compacted, or written anew with so many rows less than it once had.
+
+        Nothing where retention has taken it meanwhile.
+        """
         with _write(self._connection):
-            self._connection.execute("INSERT OR IGNORE INTO retired VALUES(?,?,?,?,?)", (*key, row.rows, row.letters))
-            self._connection.execute("DELETE FROM segment WHERE signal = ? AND partition = ? AND number = ?", key)
+            self._settle(row, head, purged, size_bytes)
+
+    def _settle(self, row: SegmentRow, head: Head, purged: int, size_bytes: int) -> None:
+        self._connection.execute(
+            "UPDATE segment SET optimised = 1, bytes = ?, rows = ?, letters = ?, min_id = ?, max_id = ?, max_spill = ?"
+            " WHERE signal = ? AND partition = ? AND number = ?",
+            (size_bytes, head.rows, head.letters, head.min_id, head.max_id, head.max_spill, *_key(row)),
+        )
+        if self._connection.changes():
+            self._note_purged(_key(row), purged)
+
+    def _note_purged(self, key: tuple[str, int, int], purged: int) -> None:
+        if purged:
+            self._connection.execute("INSERT OR REPLACE INTO purged VALUES(?, ?, ?, ?)", (*key, purged))
+
+    def retire(self, row: SegmentRow) -> None:
+        """Forget a segment before its file is deleted, but not how much was in it, what was purged included."""
+        unsettled = None if row.optimised or not row.sealed else _contents(row.path)
+        with _write(self._connection):
+            if unsettled is not None:
+                self._settle(row, *unsettled)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO retired SELECT ?1, ?2, ?3, rows + ifnull((SELECT rows FROM purged"
+                " WHERE signal = ?1 AND partition = ?2 AND number = ?3), 0), letters FROM segment"
+                " WHERE signal = ?1 AND partition = ?2 AND number = ?3",
+                _key(row),
+            )
+            for table in ("segment", "purged"):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE signal = ? AND partition = ? AND number = ?",  # noqa: S608 - own names
+                    _key(row),
+                )
 
     def retired(self, signal: str, partition: int) -> tuple[int, int]:
-        """How many rows and dead letters retention has deleted from a partition."""
+        """How many rows and dead letters were in the segments that retention has deleted from a partition."""
         found = self._connection.execute(
             "SELECT ifnull(sum(rows), 0), ifnull(sum(letters), 0) FROM retired WHERE signal = ? AND partition = ?",
             (signal, partition),
         ).get
         return int(found[0]), int(found[1])
+
+    def deleted(self, signal: str, partition: int) -> int:
+        """How many rows of a partition are gone: with segments that were deleted, and out of ones that are there."""
+        query = "SELECT ifnull(sum(rows), 0) FROM purged WHERE signal = ? AND partition = ?"
+        purged = self._connection.execute(query, (signal, partition)).get
+        return self.retired(signal, partition)[0] + int(purged)
 
     def is_retired(self, signal: str, partition: int, number: int) -> bool:
         """Whether retention took this segment."""
@@ -247,13 +290,27 @@ class Catalog:
 
     def _adopt(self, path: Path, row: SegmentRow | None) -> bool:
         with contextlib.closing(open_readonly(path)) as connection:
-            head = Head.read(connection)
+            head, purged = Head.read(connection), purged_rows(connection)
         if head.sealed is not None:
             self.note_sealed(head, path.stat().st_size)
+            with _write(self._connection):
+                self._note_purged((head.signal, head.partition, head.number), purged)
             return True
         if row is None:
             self.note_active(head.signal, head.partition, head.number)
         return row is None
+
+
+def _key(row: SegmentRow) -> tuple[str, int, int]:
+    return row.signal, row.partition, row.number
+
+
+def _contents(path: Path) -> tuple[Head, int, int] | None:
+    """What a segment itself says: head, rows that were purged, bytes; None where there is none."""
+    if not path.exists():
+        return None
+    with contextlib.closing(open_readonly(path)) as connection:
+        return Head.read(connection), purged_rows(connection), path.stat().st_size
 
 
 def _open(path: Path) -> apsw.Connection:

@@ -237,7 +237,7 @@ class Partition:
             )
 
     def roll_over_if_due(self) -> bool:
-        """Seal the segment and follow it by a new one where it is large or old enough."""
+        """Seal the segment and follow it by a new one where it is large or old enough, or that was asked for."""
         with space_needed(self.segment.path):
             head = self.segment.head()
         age_seconds = (self._now_ns() - head.created) / 1e9
@@ -246,6 +246,7 @@ class Partition:
             head.rows >= limits.segment_events
             or self.segment.bytes() >= limits.segment_bytes
             or age_seconds >= limits.segment_age_seconds
+            or rollover.requested(self.segment.path)
         ):
             return False
         self.roll_over()

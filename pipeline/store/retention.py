@@ -1,4 +1,4 @@
-"""Retention: which sealed segments have to go, and their deletion. Files are deleted, never rows."""
+"""Retention: which sealed segments have to go, and their deletion. Whole files; for rows see service_ages.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitoring.pipeline.store.catalog import Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.metric_levels import rolled_up
 from monitoring.pipeline.store.rows import timestamp_ns
 
-__all__ = ["Doomed", "apply", "doomed", "due", "sweep"]
+__all__ = ["Doomed", "apply", "doomed", "due", "last_ns", "sweep"]
 
 
 _LIMITS = {
@@ -43,12 +43,12 @@ def doomed(
     A segment is as old as its last event or its sealing, whichever is later: history that is read in today
     would else vanish at once.
     """
-    sealed = sorted((row for row in segments if row.sealed), key=_last_ns)
+    sealed = sorted((row for row in segments if row.sealed), key=last_ns)
     found = []
     if max_age_seconds > 0:
         oldest = now_ns - int(max_age_seconds * 1e9)
         found = [
-            Doomed(row, f"older than {max_age_seconds / 86_400:g} days") for row in sealed if _last_ns(row) < oldest
+            Doomed(row, f"older than {max_age_seconds / 86_400:g} days") for row in sealed if last_ns(row) < oldest
         ]
     if max_bytes > 0:
         kept = sealed[len(found) :]
@@ -87,7 +87,8 @@ def _rolled_up(catalog: Catalog, segments: Sequence[SegmentRow]) -> list[Segment
     return [row for row in segments if not row.sealed or (row.partition, row.number) in done]
 
 
-def _last_ns(row: SegmentRow) -> int:
+def last_ns(row: SegmentRow) -> int:
+    """How old a segment is: the time of its last event or of its sealing, whichever is later, nanoseconds."""
     last_event = timestamp_ns(row.max_id, 0) if row.max_id is not None else 0
     return max(last_event, row.sealed_at or 0)
 

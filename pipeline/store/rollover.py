@@ -17,10 +17,24 @@ from monitoring.pipeline.store.catalog import Catalog, segment_path
 from monitoring.pipeline.store.kinds import contents_of
 from monitoring.pipeline.store.segment import Segment, create
 
-__all__ = ["MARK_TTL_SECONDS", "follow", "seal"]
+__all__ = ["MARK_TTL_SECONDS", "follow", "request", "requested", "seal"]
 
 MARK_TTL_SECONDS = 8 * 86_400
 """A lane not seen for so long is forgotten at the next roll-over; its frames are stale a day earlier."""
+
+
+def request(path: Path) -> None:
+    """Ask the holder of this active segment to seal it, however small and young it is; it does within seconds."""
+    _request_of(path).touch()
+
+
+def requested(path: Path) -> bool:
+    """Whether somebody asked for that."""
+    return _request_of(path).exists()
+
+
+def _request_of(path: Path) -> Path:
+    return path.with_suffix(".seal")
 
 
 def seal(segment: Segment, *, now_ns: int) -> None:
@@ -63,5 +77,6 @@ def follow(segment: Segment, catalog: Catalog, *, now_ns: int) -> Path:
         raise Fenced(f"{segment.path.name} was taken over while it rolled over")
     catalog.note_sealed(head, segment.bytes())
     catalog.note_active(head.signal, head.partition, head.next)
+    _request_of(segment.path).unlink(missing_ok=True)
     failpoint.hit("rollover.cataloged")
     return path

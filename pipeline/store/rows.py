@@ -27,6 +27,7 @@ __all__ = [
     "Rows",
     "allocate",
     "id_floor",
+    "index_words",
     "leaves",
     "plain",
     "rows_of",
@@ -123,15 +124,24 @@ def rows_of(frame: Frame, columns: Columns, count: int, dimensions: Dimensions) 
     resources = _resources(columns[3], columns[4], dimensions)
     loggers = _numbers("logger", columns[5], dimensions)
     hosts = _numbers("host", columns[6], dimensions)
+    words = index_words(count, levels, services, hosts, columns[5], columns[_TEXTS])
+    stored = (times, levels, services, resources, loggers, hosts, *columns[_TEXTS])
+    return Rows([*(_spread(column, count) for column in stored), words])
+
+
+def index_words(count: int, levels: Any, services: Any, hosts: Any, loggers: Any, texts: Sequence[Any]) -> list[str]:
+    """The text to index of so many events: columns of numbers, of loggers' names, and the texts `message` and on.
+
+    A column is a list, or the value that all of them have.
+    """
     index = _IndexText()
-    for column in columns[_TEXTS]:
+    for column in texts:
         index.add(column)
-    index.add(columns[5])
+    index.add(loggers)
     index.add_tokens(levels, lambda level: _LEVEL_TOKENS[level - 1])
     index.add_tokens(services, lambda number: f"{TOKEN_MARK}s{number}")
     index.add_tokens(hosts, lambda number: f"{TOKEN_MARK}h{number}")
-    stored = (times, levels, services, resources, loggers, hosts, *columns[_TEXTS])
-    return Rows([*(_spread(column, count) for column in stored), index.build(count)])
+    return index.build(count)
 
 
 class _IndexText:

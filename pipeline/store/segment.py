@@ -1,8 +1,9 @@
 """A segment: one SQLite file with the rows of one partition, what is derived of them, marks and dead letters.
 
 Active segments are in WAL mode and written by the partition's lease holder alone; a sealed one never changes
-but for being optimised once. All that a batch changes is one transaction: rows, what is derived of them, dead
-letters and marks are there together or not at all. Which tables the rows have is their signal's (`contents.py`).
+but for being compacted once, and where retention or a purge take events out of it (rewrite.py). All that a batch
+changes is one transaction: rows, what is derived of them, dead letters and marks are there together or not at all.
+Which tables the rows have is their signal's (`contents.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.space import space_needed
 
-__all__ = ["SCHEMA_VERSION", "Head", "Segment", "create", "open_readonly", "read_marks"]
+__all__ = [
+    "PURGED_SCHEMA",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Head",
+    "Segment",
+    "create",
+    "identify",
+    "open_readonly",
+    "purged_rows",
+    "read_marks",
+]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4D4F4E53  # "MONS"
@@ -36,7 +48,7 @@ BUSY_TIMEOUT_MS = 5000
 WAL_PAGES = 4000
 """Checkpoint at 16 MB of WAL: half the write-backs of the default 4 MB, and still a quick recovery."""
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE dead_letter(
   id INTEGER PRIMARY KEY, created INTEGER NOT NULL, kind TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
   ordinal INTEGER NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL, raw BLOB NOT NULL,
@@ -54,6 +66,9 @@ CREATE TABLE head(
   max_spill INTEGER NOT NULL, epoch INTEGER NOT NULL, holder TEXT, renewed REAL NOT NULL, sealed INTEGER, next INTEGER,
   expired_committed INTEGER NOT NULL, expired_dead INTEGER NOT NULL);
 """
+"""The tables that segments of all signals have."""
+PURGED_SCHEMA = "CREATE TABLE IF NOT EXISTS purged(at INTEGER NOT NULL, rows INTEGER NOT NULL)"
+"""Of a sealed segment that was written anew: when, and how many rows less it had (see rewrite.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +114,8 @@ def create(
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL").fetchall()
         connection.execute("BEGIN")
         connection.execute(contents_of(signal).schema)
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(SCHEMA)
+        identify(connection)
         connection.execute(
             "INSERT INTO head VALUES(1, ?, ?, ?, ?, 0, 0, NULL, NULL, 0, ?, ?, ?, NULL, NULL, ?, ?)",
             (signal, partition, number, now_ns, epoch, holder, boot_seconds(), *expired),
@@ -116,6 +131,18 @@ def create(
         os.link(beside, path)
     _sync(path.parent)
     beside.unlink(missing_ok=True)
+
+
+def identify(connection: apsw.Connection) -> None:
+    """Write into a new file what it is, and of which version."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def purged_rows(connection: apsw.Connection) -> int:
+    """How many rows were taken out of a segment since it was sealed."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'purged'").get:
+        return 0
+    return int(connection.execute("SELECT ifnull(sum(rows), 0) FROM purged").get)
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keys, dead letters and retention over HTTP."""
+"""Keys, dead letters, retention and purges over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from monitoring.consumers import maintenance
 from monitoring.pipeline.store.verify import verify
 from tests.frames import Sender, event
 from tests.instance import Instance
@@ -165,3 +166,40 @@ def test_a_dry_run_says_what_would_go_and_a_real_one_enqueues_the_job(instance: 
     assert instance.streams.client.llen("rq:queue:monitoring-maintenance") == 1
     assert instance.call("POST", "/api/v1/maintenance/retention", json={"dry_run": "x"}).status_code == 400
     assert instance.call("POST", "/api/v1/maintenance/retention", json={"force": True}).status_code == 400
+
+
+# purge
+
+
+def test_a_purge_is_counted_asked_for_and_done_by_maintenance_and_its_query_is_written_down_nowhere(
+    instance: Instance,
+) -> None:
+    with instance.draining():
+        instance.post(b'{"message": "the key is hunter2zz"}\n{"message": "harmless"}')
+        while not instance.get("/api/v1/logs?query=hunter2zz")["events"]:
+            pass
+    address = "/api/v1/maintenance/purge"
+
+    def ask(**members: Any) -> Any:
+        return instance.call("POST", address, json=members)
+
+    found = ask(query="hunter2zz", start="-1h", dry_run=True).json
+    assert (found["events"], found["complete"]) == (1, True)
+    assert ask(query="(hunter2zz").status_code == 400
+    assert ask(start="-1h").status_code == 400
+    asked = ask(query="hunter2zz")
+    assert (asked.status_code, asked.json["state"]) == (202, "waiting")
+    assert instance.streams.client.llen("rq:queue:monitoring-maintenance") == 1
+    assert maintenance.run(instance.settings)["purged"] == 1
+    [done] = instance.get(address)["purges"]
+    assert (done["id"], done["state"], done["events"]) == (asked.json["id"], "done", 1)
+    events = instance.get("/api/v1/logs")["events"]
+    assert [event["message"] for event in events] == ["harmless"]
+    entries = instance.get("/api/v1/audit?action=purge.*")["entries"]
+    assert [entry["action"] for entry in entries] == ["purge.end", "purge.begin"]
+    assert verify(instance.catalog).findings == []
+    stored = list((instance.settings.data / "logs").rglob("*.db*"))
+    assert stored
+    assert [str(path) for path in stored if b"hunter2zz" in path.read_bytes()] == []
+    for name in ("control.db", "control.db-wal"):
+        assert b"hunter2zz" not in (instance.settings.data / name).read_bytes()

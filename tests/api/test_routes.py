@@ -132,6 +132,12 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/api/v1/channels/<name>/test"): ("admin", "/api/v1/channels/nothing/test", {}),
     ("POST", "/api/v1/maintenance/retention"): ("admin", "/api/v1/maintenance/retention", {"json": {"dry_run": True}}),
     ("GET", "/api/v1/metrics/queries"): ("viewer", "/api/v1/metrics/queries", {}),
+    ("POST", "/api/v1/maintenance/purge"): (
+        "admin",
+        "/api/v1/maintenance/purge",
+        {"json": {"query": "x", "dry_run": True}},
+    ),
+    ("GET", "/api/v1/maintenance/purge"): ("admin", "/api/v1/maintenance/purge", {}),
     ("GET", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query?query=1", {}),
     ("POST", "/prometheus/api/v1/query"): ("viewer", "/prometheus/api/v1/query", {"data": {"query": "1"}}),
     ("GET", "/prometheus/api/v1/query_range"): (

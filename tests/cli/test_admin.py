@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from monitoring.consumers import maintenance
+from monitoring.pipeline.store.audit import Audit, Wanted
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.keys import Keys
 from tests.cli.test_operate import local, run
@@ -94,3 +96,21 @@ def test_dead_letters_are_listed_shown_and_sent_again_once(
 def test_retention_says_what_would_go(environment: dict[str, str]) -> None:
     assert "0 segments" in ran(environment, "retention", "--dry-run")
     assert json.loads(ran(environment, "retention", "--json")) == []
+
+
+def test_purge_counts_asks_and_takes_out(environment: dict[str, str], instance: Instance) -> None:
+    with instance.draining():
+        instance.post(b'{"message": "the key is hunter2zz"}\n{"message": "harmless"}')
+        instance.messages(2)
+    assert "1 events would go" in ran(environment, "purge", "hunter2zz", "--dry-run")
+    assert run("purge", "hunter2zz", **environment).exit_code == 1  # nobody says yes
+    assert len(instance.messages(2)) == 2
+    done = json.loads(ran(environment, "purge", "hunter2zz", "--start", "-1h", "--yes", "--json"))
+    if "id" in done:
+        assert maintenance.run(instance.settings)["purged"] == 1
+    else:
+        assert (done["events"], done["complete"]) == (1, True)
+    assert instance.messages(1) == ["harmless"]
+    assert "0 events would go" in ran(environment, "purge", "hunter2zz", "--yes")
+    actions = [entry.action for entry in Audit(instance.runtime.control).find(Wanted(action="purge.*"), limit=9)]
+    assert actions == ["purge.end", "purge.begin"]

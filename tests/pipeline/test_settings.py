@@ -55,12 +55,19 @@ def test_values_are_read_with_their_units(name, text, value):
     [("MONITORING_PARTITIONS", "two", "whole number"), ("MONITORING_PARTITIONS", "0", "least is 1"),
      ("MONITORING_DRAIN_SLICE", "5 parsecs", "30s"), ("MONITORING_BUS_MEMORY", "much", "512mb"),
      ("MONITORING_BUS_MEMORY", "1", "is 16777216 bytes"),
+     ("MONITORING_RETENTION_SERVICES", "staging", "staging=3d"), ("MONITORING_RETENTION_SERVICES", "a=0", "above 0"),
      ("MONITORING_DURABILITY", "maybe", "memory, spool, required")],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_refused_with_what_would_be(name, text, reason):
     with pytest.raises(SettingsError, match=re.escape(reason)) as caught:
         load({name: text})
     assert name in str(caught.value)
+
+
+def test_ages_are_read_by_name():
+    chosen = load({"MONITORING_RETENTION_SERVICES": " staging=3d, a=b=90s,"})
+    assert chosen.ages("retention_services") == {"staging": 3 * 86_400.0, "a=b": 90.0}
+    assert load({}).ages("retention_services") == {}
 
 
 def test_secrets_are_masked_wherever_settings_are_shown():
