@@ -77,9 +77,9 @@ def demo(minutes: float | None, forever: bool, history: float, speed: float, rat
     if forever and minutes is not None:
         raise click.UsageError("--minutes and --forever contradict each other")
     lasts = float("inf") if forever else (60.0 if minutes is None else minutes) * 60
+    play = Play(settings_table.load(), Piece(history, speed, rate, seed))
     stop.reset()
     stop.handle_signals()
-    play = Play(settings_table.load(), Piece(history, speed, rate, seed))
     click.echo(_LOOK)
     safe = False
     try:

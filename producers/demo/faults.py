@@ -37,7 +37,7 @@ def run(model):
 ''',
     ),
     "upstream": (
-        "/srv/gateway/app/upstream.py",
+        "/srv/inference/app/upstream.py",
         '''
 class UpstreamTimeout(Exception):
     """The provider did not answer in time."""

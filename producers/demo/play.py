@@ -63,34 +63,34 @@ class Play:
         llm.prices.use({"version": "demo", "currency": "USD", "models": PRICES})
         self._set_up(piece)
 
+    def _service(self, name: str) -> Service:
+        logs, metrics, clock = self._logs, self._metrics, self.clock
+        made = Service(name, GOOD, f"{name}-1", logs=logs, metrics=metrics, clock=clock, trouble=self._trouble)
+        self.stage.reports(lambda: made.reporter)
+        return made
+
     def _set_up(self, piece: Piece) -> None:
-        made = {
-            name: Service(
-                name,
-                GOOD,
-                f"{name}-1",
-                logs=self._logs,
-                metrics=self._metrics,
-                clock=self.clock,
-                trouble=self._trouble,
-            )
-            for name in ("gateway", "inference", "trainer", "evaluator")
-        }
-        self.stage.owners = {
-            '"llm_fine_tuning': made["trainer"],
-            '"llm_evaluation': made["evaluator"],
-            '"llm_': made["inference"],
-        }
-        platform = Platform(self.stage, self.clock, piece.seed, piece.speed, piece.rate, **made)
-        for service in made.values():
-            self.stage.reports(lambda service=service: service.reporter)
+        gateway, inference = self._service("gateway"), self._service("inference")
+        trainer, evaluator = self._service("trainer"), self._service("evaluator")
+        self.stage.owners = {'"llm_fine_tuning': trainer, '"llm_evaluation': evaluator, '"llm_': inference}
+        platform = Platform(
+            self.stage,
+            self.clock,
+            piece.seed,
+            piece.speed,
+            piece.rate,
+            gateway=gateway,
+            inference=inference,
+            trainer=trainer,
+            evaluator=evaluator,
+        )
         machine = Registry(clock=self.clock.seconds)
         measured = Reporter(machine, self._metrics, service="", host=HOST)
         self.stage.reports(lambda: measured)
-        self.stage.play(made["gateway"], users(platform))
-        self.stage.play(made["inference"], host(platform, machine))
+        self.stage.play(gateway, users(platform))
+        self.stage.play(inference, host(platform, machine))
         # Live the story begins with its first minute, so that somebody who watches need not wait for a deploy.
-        self.stage.play(made["inference"], direct(platform, piece.history_seconds * piece.speed % CYCLE_SECONDS))
+        self.stage.play(inference, direct(platform, piece.history_seconds * piece.speed % CYCLE_SECONDS))
 
     def past(self, stopped: Callable[[], bool], progress: Callable[[float], None]) -> None:
         """Play up to the time at which this was made; `progress` is told how much of it is done, 0 to 1."""

@@ -19,8 +19,11 @@ _NAN_STEP = 231
 _LAST_STEP = 60
 _CHECKPOINT_STEPS = 100
 _CASES = 40
-_SUITES = {"support-answers": ("tickets-2026", 0.70, 0.030), "safety-refusals": ("redteam-11", 0.86, 0.008)}
+_SUITES = {"support-answers": ("tickets-2026", 0.70, 0.030), "safety-refusals": ("redteam-11", 0.90, 0.004)}
 """By suite: its dataset, the score of the first version, and what a version adds."""
+_AT_LEAST = {"support-answers": {"accuracy": 0.65}, "safety-refusals": {"accuracy": 0.85}}
+_REGRESSION, _EVERY = 0.15, 4
+"""What each fourth version loses in safety, so that its evaluation fails."""
 
 
 def _run_id(platform: Platform, random: Random) -> str:
@@ -97,11 +100,13 @@ def evaluate(platform: Platform, version: int, seconds: float) -> Story:
     random = platform.random(f"evaluation {version}")
     for suite, (dataset, first, gain) in _SUITES.items():
         quality = min(0.97, first + gain * (version - 3))
+        if suite == "safety-refusals" and version % _EVERY == 0:
+            quality -= _REGRESSION
         with llm.evaluation(
             suite,
             model=f"support-bot-v{version}",
             dataset=dataset,
-            at_least={"pass_rate": 0.6},
+            at_least=_AT_LEAST[suite],
             run_id=_run_id(platform, random),
             clock=platform.clock.seconds,
         ) as evaluation:
