@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from monitoring.producers.demo.platform import BROKEN, GOOD, Platform
 from monitoring.producers.demo.runs import evaluate, failing_job, good_job
+from monitoring.producers.demo.service import Service
 from monitoring.producers.demo.stage import Story
-from monitoring.producers.logger import ERROR, INFO, WARNING
+from monitoring.producers.logger import DEBUG, ERROR, INFO, WARNING
 
-__all__ = ["CYCLE_SECONDS", "direct"]
+__all__ = ["CYCLE_SECONDS", "direct", "idle"]
 
 CYCLE_SECONDS = 3600.0
 _FIRST_VERSION = 3
@@ -49,6 +50,15 @@ def direct(platform: Platform, calm_seconds: float) -> Story:
             act(platform, cycle)
         yield platform.pause(CYCLE_SECONDS - passed)
         cycle += 1
+
+
+def idle(service: Service) -> Story:
+    """A service without users says once a minute that it is there, or the rule "System unavailable" misses it."""
+    polls = service.registry.counter("demo_queue_polls_total", "Looks of a worker at its queue.")
+    while True:
+        polls.inc()
+        service.log(DEBUG, "queue", "no job is waiting", queue=f"{service.name}-jobs")
+        yield _MINUTE
 
 
 def _evaluate_current(platform: Platform, cycle: int) -> None:

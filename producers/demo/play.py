@@ -11,7 +11,7 @@ from monitoring.pipeline.publish.publisher import Counters
 from monitoring.pipeline.settings import Settings
 from monitoring.producers import llm
 from monitoring.producers.demo.clock import SECOND, Clock
-from monitoring.producers.demo.director import CYCLE_SECONDS, direct
+from monitoring.producers.demo.director import CYCLE_SECONDS, direct, idle
 from monitoring.producers.demo.machine import HOST, host
 from monitoring.producers.demo.platform import GOOD, Platform
 from monitoring.producers.demo.service import Service
@@ -89,6 +89,8 @@ class Play:
         self.stage.reports(lambda: measured)
         self.stage.play(gateway, users(platform))
         self.stage.play(inference, host(platform, machine))
+        self.stage.play(trainer, idle(trainer))
+        self.stage.play(evaluator, idle(evaluator))
         # Live the story begins with its first minute, so that somebody who watches need not wait for a deploy.
         self.stage.play(inference, direct(platform, piece.history_seconds * piece.speed % CYCLE_SECONDS))
 
