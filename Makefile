@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run demo test lint bench bench-sdk bench-search bench-api bench-protocols test-faults test-faults-notify test-compat docs install clean
+.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
+  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -63,11 +64,29 @@ bench-sdk: $(BIN)/.bench  ## what a log call, a request, an import cost, beside 
 bench-search: $(BIN)/.dev  ## searching ten million events while ingest runs; ARGS=--short for one million
 	$(BIN)/python -m bench.search $(ARGS)
 
+bench-metrics: $(BIN)/.dev  ## what metrics take in, keep and answer, beside prometheus; ARGS=--short for a tenth
+	$(BIN)/python -m bench.metric_query $(ARGS)
+
 bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="--events 1000000 --only otlp"
 	$(BIN)/python -m bench.protocols $(ARGS)
 
 bench-api: $(BIN)/.dev  ## the HTTP API: ingest, and 50 readers while events flow; bench/results-api.json
 	$(BIN)/python -m bench.api $(ARGS)
+
+api/dashboard/node_modules/.installed: api/dashboard/package.json api/dashboard/package-lock.json
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' \
+	  2>/dev/null || { echo "Node 20.19 or newer is needed, and only to change the dashboard" >&2; exit 1; }
+	cd api/dashboard && npm ci --no-fund --no-audit
+	@touch $@
+
+dashboard: api/dashboard/node_modules/.installed  ## build api/static/ from api/dashboard/ (needs Node; the build is committed)
+	cd api/dashboard && npm run build
+
+dashboard-check: api/dashboard/node_modules/.installed  ## the dashboard's types and unit tests; whether the committed build is its source's
+	cd api/dashboard && npm run check && npm test && npm run check-build
+
+test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 SHOTS=folder
+	PYTHON=$(CURDIR)/$(BIN)/python node --test --test-concurrency=1 tests/browser/dashboard.test.mjs
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference

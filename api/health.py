@@ -15,6 +15,7 @@ from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.overview import overview as at_a_glance
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.status import gather
+from monitoring.pipeline.store import rule_files
 
 __all__ = ["UNREADY_LAG_SECONDS", "facts", "live", "overview", "ready", "status"]
 
@@ -57,7 +58,7 @@ def _overview(runtime: Runtime) -> dict[str, Any]:
             facts(runtime),
             now_ns=runtime.now_ns(),
             deadline=Deadline(runtime.settings.number("query_timeout")),
-            alerts=runtime.alerts,
+            alerts=runtime.alerts.summary,
         )
 
 
@@ -67,7 +68,8 @@ def facts(runtime: Runtime) -> dict[str, Any]:
         streams = runtime.streams
     except BusUnavailable:
         streams = None
-    return gather(runtime.catalog, streams, now_ns=runtime.now_ns())
+    now = runtime.now_ns()
+    return {**gather(runtime.catalog, streams, now_ns=now), "rules": rule_files.status(runtime.control, now)}
 
 
 def _reason(check: Callable[[Runtime], str], runtime: Runtime) -> str:

@@ -23,27 +23,31 @@ from monitoring.api.glance import Glance
 from monitoring.api.proxy import Proxies
 from monitoring.api.quota import Quotas
 from monitoring.api.ratelimit import RateLimits
+from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.events.signals import LOGS, SIGNALS, Signal
-from monitoring.pipeline.overview import Alerts
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.redact import Redactor, redactor_from
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import Key, Keys
 from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
+from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.promises import Promises, Replays
 from monitoring.pipeline.store.reader import Reader
+from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.searches import Searches
 from monitoring.pipeline.store.sessions import Session, Sessions
+from monitoring.pipeline.store.silences import Silences, Windows
 from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
@@ -67,8 +71,6 @@ class Runtime:
         """Whether this process is about to end: what is streamed ends then."""
         self.authorize: Callable[[], tuple[str, str] | None] = lambda: None
         """Whom the application around us knows the current request to be of: name and role."""
-        self.alerts: Alerts = lambda: None
-        """How many alerts there are, for the overview."""
         self.proxies = Proxies(settings)
         self.origins = Origins(settings)
         self._inherited: list[object] = []
@@ -162,6 +164,38 @@ class Runtime:
     def searches(self) -> Searches:
         """Saved searches."""
         return self._once("searches", lambda: Searches(self.control, now_ns=self.now_ns))
+
+    @property
+    def alerts(self) -> Alerts:
+        """The alerts."""
+        return self._once(
+            "alerts", lambda: Alerts(self.control, base_url=public_url(self.settings), now_ns=self.now_ns)
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """The alert rules."""
+        return self._once("rules", lambda: Rules(self.control, base_url=public_url(self.settings), now_ns=self.now_ns))
+
+    @property
+    def silences(self) -> Silences:
+        """The silences."""
+        return self._once("silences", lambda: Silences(self.control, now_ns=self.now_ns))
+
+    @property
+    def windows(self) -> Windows:
+        """The maintenance windows."""
+        return self._once("windows", lambda: Windows(self.control))
+
+    @property
+    def observing(self) -> Observing:
+        """What this thread's backtests read."""
+        found: Observing | None = getattr(self._local, "observing", None)
+        if found is None:
+            found = self._local.observing = Observing(
+                self.settings, self.control, store=self.store, streams=lambda: self.streams
+            )
+        return found
 
     @property
     def replays(self) -> Replays:

@@ -25,7 +25,7 @@ BEGIN = Fields(Text("key", "an API key that may read, mon_…", required=True, l
 
 _EXPIRED = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>monitoring</title><link rel="stylesheet" href="start.css"></head>
+<head><meta charset="utf-8"><title>monitoring</title></head>
 <body><main>
 <h1>This link is no longer good</h1>
 <p>A link logs in once, within ten minutes. <code>monitoring login</code> prints another one.</p>

@@ -31,7 +31,9 @@ _EVENT: Shape = {
 
 SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/"): ("200", "text/html", None),
-    ("GET", "/start.css"): ("200", "text/css", None),
+    ("GET", "/<name>"): ("200", "text/html", None),
+    ("GET", "/alerts/<alert_id>"): ("200", "text/html", None),
+    ("GET", "/assets/<name>"): ("200", "text/javascript", None),
     ("GET", "/openapi.json"): ("200", _JSON, {"openapi": "text", "info": "object", "servers": "list",
                                               "paths": "object", "components": "object"}),
     ("GET", "/explorer"): ("200", "text/html", None),
@@ -45,7 +47,8 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("GET", "/readyz"): ("200", _JSON, {"ready": "flag", "checks": "object"}),
     ("GET", "/metrics"): ("200", "text/plain", None),
     ("GET", "/api/v1/status"): ("200", _JSON, {"time": "text", "instance": "text", "drains": "whole",
-                                               "totals": "object", "metrics": "object", "partitions": "list", "producers": "list",
+                                               "totals": "object", "metrics": "object", "rules": "object",
+                                               "partitions": "list", "producers": "list",
                                                "producers_not_listed": "whole", "problems": "list"}),
     ("GET", "/api/v1/overview"): ("200", _JSON, {"status": "text", "reasons": "list", "window_seconds": "whole",
                                                  "requests": "object", "system": "object", "alerts": "object?",

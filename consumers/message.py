@@ -116,7 +116,8 @@ def _alert(notice: Notice, public_url: str) -> Alert:
     labels, notes, links = (_member(body, name) for name in ("labels", "annotations", "links"))
     identity = str(body.get("id") or notice.key)
     rule = one_line(body.get("rule"))
-    samples = [each for each in body.get("samples") or () if isinstance(each, dict)][:MOST_SAMPLES]
+    found = body.get("samples")
+    samples = [each for each in found if isinstance(each, dict)][:MOST_SAMPLES] if isinstance(found, list) else []
     known = {name: str(links[name]) for name in _LINKS if links.get(name)}
     over = notice.event == "resolved"
     return Alert(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import redis
 
 from monitoring.consumers import stop
+from monitoring.consumers.due import AlertsDue
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.streams import META_KEY, Streams, connect, exchange
 from monitoring.pipeline.clock import wall_ns
@@ -80,8 +81,9 @@ class Ticker:
         self._client = client
         self._streams = Streams(client)
         self._catalog = Catalog(chosen.data / CATALOG_FILE)
-        self._control_file = chosen.data / FILE_NAME
+        self._settings = chosen
         self._control: Control | None = None
+        self._alerts: AlertsDue | None = None
         self._heartbeat = bool(chosen.text("heartbeat_url"))
         self._beaten_at: float | None = None
         self._outbox_trouble = False
@@ -102,6 +104,8 @@ class Ticker:
             self._maintained_at = now
         if self._notices_due(now) and jobs.queued(self._client, jobs.NOTIFY) == 0:
             names += [jobs.NOTIFY] * jobs.enqueue(self._client, jobs.NOTIFY)
+        if self._alerts_due(now) and jobs.queued(self._client, jobs.ALERTS) == 0:
+            names += [jobs.ALERTS] * jobs.enqueue(self._client, jobs.ALERTS)
         if self._due(self._swept_at, now, SWEEP_SECONDS):
             self._sweep()
             self._swept_at = now
@@ -126,9 +130,7 @@ class Ticker:
             self._beaten_at = now
             return True
         try:
-            if self._control is None:
-                self._control = Control(self._control_file)
-            due = Outbox(self._control).due_at()
+            due = Outbox(self._opened()).due_at()
         except MonitoringError as error:
             if not self._outbox_trouble:
                 _log.error("%s; notices wait until it can be read", error)
@@ -136,6 +138,21 @@ class Ticker:
             return False
         self._outbox_trouble = False
         return due is not None and due <= wall_ns()
+
+    def _alerts_due(self, now: float) -> bool:
+        """Whether a rule is due, or a file of rules has changed."""
+        try:
+            if self._alerts is None:
+                self._alerts = AlertsDue(self._settings, self._opened())
+        except MonitoringError:
+            return False  # `_notices_due` has said it
+        return self._alerts.due(now)
+
+    def _opened(self) -> Control:
+        """control.db, opened when it is first needed. Raises MonitoringError."""
+        if self._control is None:
+            self._control = Control(self._settings.data / FILE_NAME)
+        return self._control
 
     def _announce(self) -> None:
         """Make the server ours, also after it lost everything: publishers wait for its meta key."""

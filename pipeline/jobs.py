@@ -18,9 +18,10 @@ import redis
 from monitoring.pipeline.bus.streams import exchange
 from monitoring.pipeline.errors import PermanentError
 
-__all__ = ["ALLOWED", "DRAIN", "MAINTENANCE", "NOTIFY", "QUEUES", "enqueue", "queue_name", "queued"]
+__all__ = ["ALERTS", "ALLOWED", "DRAIN", "MAINTENANCE", "NOTIFY", "QUEUES", "enqueue", "queue_name", "queued"]
 
 DRAIN = "monitoring.consumers.drain.run"
+ALERTS = "monitoring.consumers.alerts.run"
 MAINTENANCE = "monitoring.consumers.maintenance.run"
 NOTIFY = "monitoring.consumers.notify.run"
 
@@ -29,6 +30,7 @@ QUEUES: tuple[str, ...] = ("drain", "alerts", "notify", "maintenance")
 
 ALLOWED: Mapping[str, str] = {
     DRAIN: "monitoring-drain",
+    ALERTS: "monitoring-alerts",
     MAINTENANCE: "monitoring-maintenance",
     NOTIFY: "monitoring-notify",
 }

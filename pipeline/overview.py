@@ -112,7 +112,9 @@ def verdict(members: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str,
     if disk is not None and disk > FULL_PERCENT:
         degraded.append(f"a disk is {disk:.0f} % full")
     if alerts is not None and alerts["active"]:
-        degraded.append(f"{alerts['active']} alerts are active, the worst {alerts['worst']}")
+        count = alerts["active"]
+        many = "an alert is active" if count == 1 else f"{count} alerts are active"
+        degraded.append(f"{many}, the worst {alerts['worst']}")
     return ("down" if down else "degraded" if degraded else "ok"), down + degraded
 
 

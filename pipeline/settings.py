@@ -157,6 +157,8 @@ TABLE: tuple[Setting, ...] = (
             "RE2 patterns, one a line: a name or text that one matches whole is not hidden"),
     Setting("MONITORING_LLM_PRICES", None, "text", "path",
             "a JSON file with prices of models, in place of the built-in table"),
+    Setting("MONITORING_RULES_DIR", None, "text", "path",
+            "YAML files with alert rules, read again when they change. Default: rules in the data directory"),
     Setting("MONITORING_PUBLIC_URL", None, "text", "url",
             "where people reach the dashboard: links in notifications begin so. Default: host and port of the API"),
     Setting("MONITORING_ALLOW_PRIVATE_WEBHOOKS", False, "flag", "",

@@ -110,8 +110,8 @@ def windows(data: Path, name: str = "orders") -> dict[int, int | float]:
         query = f"SELECT (block * 30 + slot) * 10, value FROM increment {_NAMED} WHERE family.name = ?"
         for start, value in connection.execute(query, (name,)):
             found[start - T // SECOND] += value
-        for title, (number, data) in _packed(connection, "data"):
-            places, (values, *_) = Codec().decode(data)
+        for title, (number, packed) in _packed(connection, "data"):
+            places, (values, *_) = Codec().decode(packed)
             for place, value in zip(places.tolist(), values[0].tolist(), strict=True):
                 if title == name:
                     found[((number >> 44) * PACK + place) * 10 - T // SECOND] += value

@@ -24,9 +24,15 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("producers", "pipeline", "consumers", "api")
 FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DASHBOARD = {
+    f"monitoring/api/{path.relative_to(ROOT / 'api')}"
+    for path in (ROOT / "api" / "static").rglob("*")
+    if path.is_file()
+}
 DATA_FILES = {
     "monitoring/py.typed",
     "monitoring/pipeline/query/grammar.lark",
+    *DASHBOARD,
     *(f"monitoring/api/pages/explorer.{kind}" for kind in ("html", "js", "css")),
 }
 
@@ -35,8 +41,13 @@ def _modules(tree: Path) -> set[str]:
     """Every module of the tree under the name it is installed by, as a path."""
     own = {str(path.relative_to(tree)) for path in (tree / "monitoring").glob("*.py")}
     own |= {str(path.relative_to(tree)) for path in (tree / "monitoring" / "cli").rglob("*.py")}
-    linked = {f"monitoring/{path.relative_to(tree)}" for name in FOLDERS for path in (tree / name).rglob("*.py")}
+    linked = {f"monitoring/{path.relative_to(tree)}" for name in FOLDERS for path in _sources(tree / name)}
     return own | linked
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Python below a folder, but for what npm has put there."""
+    return [path for path in folder.rglob("*.py") if "node_modules" not in path.parts]
 
 
 def _environment() -> dict[str, str]:
@@ -66,7 +77,9 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in FILES:
         shutil.copy(ROOT / name, source)
     for name in ("monitoring", "docs", *FOLDERS):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
+        )
     _run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--sdist", "-o", base / "dist", cwd=source)
     (wheel,), (sdist,) = (base / "dist").glob("*.whl"), (base / "dist").glob("*.tar.gz")
     arguments = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "-w", base / "rebuilt")

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Lazy] = {
     "demo": Lazy("monitoring.cli.demo", "demo", _USE, "Play an LLM platform into the instance, to look around."),
     "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
     "login": Lazy("monitoring.cli.login", "login", _USE, "Print a link that logs a browser in, once."),
+    "alerts": Lazy("monitoring.cli.alerts", "alerts", _USE, "What is wrong: list, acknowledge, silence; rules."),
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),

@@ -20,7 +20,9 @@ from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import BusUnavailable, SettingsError
 from monitoring.pipeline.settings import Settings, mask_url
 from monitoring.pipeline.status import gather
+from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.verify import PartitionReport
 from monitoring.pipeline.store.verify import verify as verify_store
 
@@ -53,6 +55,11 @@ def read_status(chosen: Settings) -> dict[str, Any]:
     if not is_local(chosen):
         found: dict[str, Any] = remote(chosen).call("GET", "status")
         return found
+    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
+        return {**_gathered(chosen), "rules": rule_files.status(control, wall_ns())}
+
+
+def _gathered(chosen: Settings) -> dict[str, Any]:
     with contextlib.closing(Catalog(chosen.data / CATALOG_FILE)) as catalog:
         try:
             client = connect(locate(chosen))
@@ -77,7 +84,9 @@ def render(facts: dict[str, Any]) -> str:
 
 def attention(facts: dict[str, Any]) -> list[str]:
     """What an operator should look at, a line each."""
-    lines = []
+    rules = facts.get("rules", {})  # an older release has none
+    lines = [f"{each['path']}:{each['line']}: {each['message']}" for each in rules.get("file_errors", ())]
+    lines += [f"rule {each['rule']}: {each['state']}: {each['note']}" for each in rules.get("troubled", ())]
     for signal, name, totals in (("logs", "events", facts["totals"]), ("metrics", "deltas", facts["metrics"])):
         lines += [f"dropped {count} {name}: {reason}" for reason, count in sorted(totals["dropped"].items())]
         if totals["dead_lettered"]:

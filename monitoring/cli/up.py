@@ -4,6 +4,7 @@ monitoring up
   |-- valkey-server       the bus, where none is named
   |-- api                 gunicorn and its one process of threads
   |-- drain-1 …           workers of the drain queue, each with a work-horse
+  |-- alerts              a worker of the alerts queue: nothing else may hold up an alert
   |-- jobs                a worker of the other queues
   |-- collector           measures this host, unless MONITORING_COLLECTORS leaves that out
   `-- ticker              starts what should run; adopts what dead producers left in the spool
@@ -14,11 +15,13 @@ stop: api, then workers and ticker at a commit, then the bus; within five second
 from __future__ import annotations
 
 import importlib
+import logging
 import shlex
 import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -34,6 +37,9 @@ from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring.producers.collectors import Collectors
 
 __all__ = ["api", "ticker", "up", "worker"]
 
@@ -118,8 +124,11 @@ class _Product:
         def drain() -> None:
             _work(self._settings, self._url(), ["drain"])
 
+        def alerts() -> None:
+            _work(self._settings, self._url(), ["alerts"])
+
         def other() -> None:
-            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue != "drain"])
+            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue not in ("drain", "alerts")])
 
         def serve_api() -> None:
             from monitoring.cli.serve import serve
@@ -131,12 +140,13 @@ class _Product:
             from monitoring.cli.collect import measure
 
             configure(self._settings, "collector")
-            measure(self._settings.replace(bus_url=self._url()))
+            measure(self._settings.replace(bus_url=self._url()), _tell_elsewhere)
 
         host = {"system", "gpu"} & set(self._settings.names("collectors"))
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
+            Child("alerts", alerts, order=1),
             Child("jobs", other, order=1),
             *([Child("collector", measure_host, order=1)] if host else []),
             Child("ticker", lambda: _tick(self._settings, self._url()), order=1),
@@ -332,6 +342,14 @@ def _work(chosen: Settings, url: str, queues: Sequence[str]) -> None:
 
     configure(chosen, "-".join(queues))
     make_worker(queues, url, chosen).work()
+
+
+def _tell_elsewhere(chosen: Settings, collectors: Collectors) -> None:
+    """Say which other process measures this host, perhaps for another instance."""
+    for name, pid in collectors.elsewhere().items():
+        logging.getLogger("monitoring.collector").info(
+            "%s: pid %d measures it, for the instance that it sends to; this process will after it", name, pid
+        )
 
 
 def _tick(chosen: Settings, url: str) -> None:

@@ -2,7 +2,8 @@
 
 `Control` is the open file. What it holds has a module for each noun beside this one: keys.py the API keys,
 promises.py the idempotency records, searches.py the saved searches, sessions.py the browser sessions, audit.py
-the audit log, outbox.py the notices, channels.py where those go.
+the audit log, outbox.py the notices, channels.py where those go, rules.py, alerts.py, seen.py and silences.py what
+is wrong and who was told.
 Commits are fsynced (`synchronous=FULL`): a revoked key must stay revoked, and what was promised under an
 Idempotency-Key must be kept over a power cut.
 """
@@ -54,6 +55,37 @@ _MIGRATIONS = (
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    """,
+    """
+    CREATE TABLE rule(
+        name TEXT PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL, data BLOB NOT NULL,
+        enabled INTEGER NOT NULL, due INTEGER NOT NULL, claim TEXT NOT NULL DEFAULT '',
+        claimed_until INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'new', note TEXT NOT NULL DEFAULT '',
+        evaluated INTEGER, took_ms REAL, groups INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL,
+        changed_by TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX rule_due ON rule(due) WHERE enabled;
+    CREATE TABLE rule_default(name TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE rule_file(
+        path TEXT PRIMARY KEY, signature TEXT NOT NULL, loaded INTEGER NOT NULL, rules INTEGER NOT NULL,
+        errors BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE seen(
+        rule TEXT NOT NULL, fingerprint TEXT NOT NULL, labels BLOB NOT NULL, first INTEGER NOT NULL,
+        last INTEGER NOT NULL, PRIMARY KEY(rule, fingerprint)) WITHOUT ROWID;
+    CREATE TABLE alert(
+        id TEXT PRIMARY KEY, rule TEXT NOT NULL, state TEXT NOT NULL, severity TEXT NOT NULL, started INTEGER NOT NULL,
+        updated INTEGER NOT NULL, data BLOB NOT NULL);
+    CREATE INDEX alert_rule ON alert(rule, updated);
+    CREATE INDEX alert_state ON alert(state, started);
+    CREATE TABLE transition(
+        alert TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, before TEXT NOT NULL,
+        after TEXT NOT NULL, actor TEXT NOT NULL, note TEXT NOT NULL, value REAL,
+        PRIMARY KEY(alert, number)) WITHOUT ROWID;
+    CREATE TRIGGER transition_stays BEFORE UPDATE ON transition BEGIN SELECT RAISE(ABORT, 'history is kept'); END;
+    CREATE TRIGGER transition_remains BEFORE DELETE ON transition BEGIN SELECT RAISE(ABORT, 'history is kept'); END;
+    CREATE TABLE silence(
+        id TEXT PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL, matchers BLOB NOT NULL,
+        author TEXT NOT NULL, reason TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE maintenance_window(name TEXT PRIMARY KEY, data BLOB NOT NULL, author TEXT NOT NULL) WITHOUT ROWID;
     """,
     """
     CREATE TABLE channel(

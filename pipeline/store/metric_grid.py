@@ -10,6 +10,7 @@ there is seen by `rate` and `increase` like everything else, and none of it twic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ class Grid:
         low = max(0, self._from - self.first)
         self._cut = slice(low, max(low, shown + 1 - self.first))
         self._known = self._windows <= newest
+        self._heard = int(self._known.sum())
         self._all = self._ends[self._cut]
 
     @property
@@ -63,37 +65,49 @@ class Grid:
 
     def samples(self, has: Mask, totals: Floats) -> tuple[Times, Floats]:
         """The samples of a series with increments in these windows that stands at these totals at their ends."""
-        covered = has
-        if not has.all():
+        if has[: self._heard].all():  # it gained something in every window, as most do
+            covered = shown = self._known
+            if self.scale == 1:
+                end = max(self._cut.start, min(self._cut.stop, self._heard))
+                return self._all[: end - self._cut.start], totals[self._cut.start : end]
+        else:
             places = np.arange(self.count)
             since = places - np.maximum.accumulate(np.where(has, places, _NEVER))
             covered = has | ((since < self._alive) & self._known)
             shown = covered.copy()
             shown[:-1] |= has[1:]
-        else:
-            shown = covered
         if self.scale > 1:
             return self._between(covered, shown, totals)
         chosen = shown[self._cut]
-        if chosen.all():
-            return self._all, totals[self._cut]
         return self._all[chosen], totals[self._cut][chosen]
 
     def _between(self, covered: Mask, shown: Mask, totals: Floats) -> tuple[Times, Floats]:
         """Some samples a window, on the line from one total to the next; the last window ends where the store does."""
+        times, share, possible = self._line
         before = np.concatenate((totals[:1], totals[:-1]))
+        values = share * (totals - before)[:, None]
+        values += before[:, None]
+        values[:, -1] = totals
+        wanted = possible & covered[:, None]
+        wanted[:, -1] = possible[:, -1] & shown
+        if shown is self._known and wanted.any():  # one stretch
+            flat = wanted.reshape(-1)
+            low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
+            if flat[low:high].all():
+                return times.reshape(-1)[low:high], values.reshape(-1)[low:high]
+        return times[wanted], values[wanted]
+
+    @cached_property
+    def _line(self) -> tuple[Times, Floats, Mask]:
+        """Of each window: the times of its samples, how much of its gain they have, and whether they can be shown."""
         parts = np.arange(1, self._spread + 1)
         starts = self._ends - self._length_ms
-        ends = np.minimum(self._ends, max(self._newest_ms, 0))
+        ends = np.maximum(np.minimum(self._ends, self._newest_ms), starts)
         times = np.minimum(starts[:, None] + self._length_ms * parts // self._spread, ends[:, None])
         share = (times - starts[:, None]) / np.maximum(ends - starts, 1)[:, None]
-        values = before[:, None] + (totals - before)[:, None] * share
-        values[share == 1.0] = np.broadcast_to(totals[:, None], share.shape)[share == 1.0]
-        wanted = np.repeat(covered[:, None], self._spread, axis=1)
-        wanted[:, -1] = shown
-        wanted[:, 1:] &= times[:, 1:] > times[:, :-1]
-        wanted &= (times >= self.start_ms) & (times <= self.end_ms) & (ends > starts)[:, None]
-        return times[wanted], values[wanted]
+        possible = (times >= self.start_ms) & (times <= self.end_ms) & (ends > starts)[:, None]
+        possible[:, 1:] &= times[:, 1:] > times[:, :-1]
+        return times, share, possible
 
     def rolled(self, summary: Summary) -> tuple[Times, Floats]:
         """Samples of a gauge of a roll-up: what it was last at the end of each window, the least and the greatest just
@@ -191,20 +205,19 @@ class Counting:
 
     def add(self, first: int, windows: Times, gained: Floats | Times, row: int = 0) -> None:
         """Add what was gained in these windows, rising, from this row on; the grid begins at window `first`."""
-        low, high = np.searchsorted(windows, (first, first + len(self.has)))
         rows = slice(row, row + len(gained))
-        if low:
-            self.base[rows] += gained[:, :low].sum(axis=1)
-        if high <= low:
-            return
-        start, end, count = int(windows[low]) - first, int(windows[high - 1]) - first, high - low
-        if end - start + 1 == count:
-            self.gained[rows, start : end + 1] += gained[:, low:high]
-            self.has[start : end + 1] = True
-        else:
-            places = windows[low:high] - first
-            self.gained[rows, places] += gained[:, low:high]
-            self.has[places] = True
+        start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
+        if start < 0 or end > len(self.has):
+            low, high = windows.searchsorted((first, first + len(self.has)))
+            if low:
+                self.base[rows] += gained[:, :low].sum(axis=1)
+            windows, gained = windows[low:high], gained[:, low:high]
+            if not len(windows):
+                return
+            start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
+        places: slice | Times = slice(start, end) if end - start == len(windows) else windows - first
+        self.gained[rows, places] += gained
+        self.has[places] = True
 
     def totals(self, row: int) -> Floats:
         """The running total of one row at each window's end."""
@@ -255,6 +268,8 @@ class Lanes:
     def newest(self) -> tuple[Times, Times, Floats]:
         """By window, rising: what was said last in each."""
         windows, at, values = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        if (windows[1:] > windows[:-1]).all():
+            return windows, at, values
         order = np.lexsort((values, at, windows))
         windows = windows[order]
         last = np.ones(len(windows), dtype=np.bool_)

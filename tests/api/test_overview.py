@@ -12,7 +12,7 @@ def test_an_instance_without_anything_has_an_overview(instance: Instance) -> Non
     assert (found["status"], found["reasons"], found["services"]) == ("ok", [], [])
     assert found["requests"] == {"rate": 0.0, "error_rate": None, "p50": None, "p95": None}
     assert found["system"] == {"cpu_percent": None, "memory_percent": None, "disk_percent": None}
-    assert found["alerts"] is None
+    assert found["alerts"] == {"active": 0, "acknowledged": 0, "worst": None}
 
 
 def test_services_are_counted_with_their_errors(instance: Instance) -> None:

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -25,9 +26,21 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.keys import Keys
 from monitoring.pipeline.store.verify import verify
+from tests.alarm import an_alert
 from tests.api.test_docs import sections
 from tests.frames import Sender, event
 
+QUEUE_RULE = """
+rules:
+  - name: Queue long
+    kind: metric
+    expr: shop_queue_length
+    operator: ">"
+    threshold: 100
+    interval: 5s
+    channels: [nobody]
+    annotations: {summary: "{{ labels.queue }}: {{ value }} wait"}
+"""
 LANE = "0123456789abcdef" * 2
 
 
@@ -90,6 +103,7 @@ def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tm
     while not letters:
         letters = served.session.get(f"{served.url}/api/v1/dead-letters", timeout=30).json()["dead_letters"]
     throwaway = Keys(Control(served.data / "control.db")).create("throwaway", "viewer")[0]
+    alert, silence = an_alert(served.data / "control.db")
     frame = Sender(LANE, created=time.time_ns()).frame([event(1)])
     (tmp_path / "frames.bin").write_bytes(frame.to_record())
     environment = {
@@ -100,6 +114,8 @@ def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tm
         "LANE": LANE,
         "KEY_PREFIX": throwaway.prefix,
         "LETTER_ID": letters[0]["id"],
+        "ALERT_ID": alert,
+        "SILENCE_ID": silence,
     }
     for section in sections():
         for example in section.examples:
@@ -115,6 +131,40 @@ def test_the_examples_of_the_documentation_work_as_they_stand(served: Served, tm
             else:
                 assert done.returncode == 0, (section.path, done.stdout, done.stderr)
     assert [found["service"] for found in served.search('"order placed"', 1)] == ["shop"]
+
+
+def test_a_gauge_of_a_service_above_its_threshold_becomes_an_alert_and_a_notice(served: Served, tmp_path: Path) -> None:
+    (served.data / "rules").mkdir()
+    (served.data / "rules" / "queue.yaml").write_text(QUEUE_RULE)
+    program = """
+        import time
+        from monitoring.startup import start_monitoring_with_config
+        start_monitoring_with_config()
+        from monitoring import gauge
+        gauge("shop_queue_length", labels=("queue",)).set(120, queue="mail")
+        time.sleep(60)
+    """
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("MONITORING_")}
+    service = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**clean, "MONITORING_BUS_URL": (served.data / "bus.url").read_text().strip(), "MONITORING_SERVICE": "shop",
+             "MONITORING_METRICS_INTERVAL": "0.5", "MONITORING_COLLECTORS": "none"},
+    )  # fmt: skip
+    try:
+        ends = time.monotonic() + 60
+        found: list[dict[str, Any]] = []
+        while not found and time.monotonic() < ends:
+            answer = served.session.get(f"{served.url}/api/v1/alerts", params={"rule": "Queue long"}, timeout=30)
+            found = answer.json()["alerts"]
+            time.sleep(0.2)
+    finally:
+        service.kill()
+        service.wait()
+    assert [(alert["state"], alert["value"], alert["labels"]["queue"]) for alert in found] == [("active", 120, "mail")]
+    assert found[0]["summary"] == "mail: 120 wait"
+    with contextlib.closing(Control(served.data / "control.db")) as control:
+        rows = control.rows("SELECT channel, event FROM outbox WHERE key LIKE ?", f"{found[0]['id']}:%")
+    assert ("nobody", "firing") in rows
 
 
 def test_a_chunked_body_is_read_like_any_other(served: Served) -> None:

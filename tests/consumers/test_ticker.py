@@ -71,9 +71,9 @@ def attend(settings: Settings) -> Callable[[], None]:
     return lambda: catalog.leave(Holder.this_process())
 
 
-def test_the_first_tick_starts_a_drain_and_maintenance(ticker: Ticker, client: redis.Redis) -> None:
-    assert sorted(ticker.tick(0)) == sorted([jobs.DRAIN, jobs.MAINTENANCE])
-    assert jobs.queued(client, jobs.DRAIN) == jobs.queued(client, jobs.MAINTENANCE) == 1
+def test_the_first_tick_starts_a_drain_maintenance_and_alerts(ticker: Ticker, client: redis.Redis) -> None:
+    assert sorted(ticker.tick(0)) == sorted([jobs.ALERTS, jobs.DRAIN, jobs.MAINTENANCE])
+    assert [jobs.queued(client, name) for name in (jobs.ALERTS, jobs.DRAIN, jobs.MAINTENANCE)] == [1, 1, 1]
 
 
 def test_a_job_that_waits_is_not_enqueued_again(ticker: Ticker, client: redis.Redis) -> None:
@@ -118,7 +118,7 @@ def test_jobs_beyond_what_is_wanted_are_taken_out_again(ticker: Ticker, client: 
         jobs.enqueue(client, jobs.DRAIN)
     ticker.tick(0)
     assert jobs.queued(client, jobs.DRAIN) == 1
-    assert len(list(client.scan_iter("rq:job:*"))) == 2  # this one and maintenance
+    assert len(list(client.scan_iter("rq:job:*"))) == 3  # this one, maintenance and alerts
 
 
 def test_maintenance_is_due_every_minute(ticker: Ticker, client: redis.Redis) -> None:

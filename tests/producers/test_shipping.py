@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.serving import make_server
 
+from monitoring.pipeline.bus.streams import META_KEY
 from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
@@ -220,6 +221,7 @@ def address(instance: Instance) -> Iterator[str]:
 
 
 def test_over_http_it_is_the_same(instance: Instance, address: str) -> None:
+    instance.streams.client.hdel(META_KEY, "partitions:metrics")
     troubles: list[str] = []
     clock = Clock()
     some = Publisher(

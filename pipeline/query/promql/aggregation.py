@@ -134,7 +134,7 @@ def decimal(value: float) -> str:
     return np.format_float_positional(value, unique=True, trim="-")
 
 
-def count_values(label: str, vector: Vector, by: bool, labels: Sequence[str]) -> Vector:
+def count_values(query: Query, label: str, vector: Vector, by: bool, labels: Sequence[str]) -> Vector:
     """count_values(): of every group and value, how many series have it; the value becomes a label."""
     if not label:
         fail(f'invalid label name "{label}"')
@@ -143,7 +143,9 @@ def count_values(label: str, vector: Vector, by: bool, labels: Sequence[str]) ->
     kept = [*labels, label] if by else [name for name in labels if name != label]
     counts: dict[frozenset[tuple[str, str]], tuple[Metric, Floats]] = {}
     for metric, values, here in zip(vector.metrics, vector.values, vector.present, strict=True):
+        query.check()
         for value in np.unique(values[here]):
+            query.reserve(len(counts) * steps)
             group = _valued(metric, label, decimal(float(value)), by, kept)
             places = here & (np.isnan(values) if np.isnan(value) else values == value)
             _, count = counts.setdefault(frozenset(group.items()), (group, np.zeros(steps)))

@@ -84,7 +84,7 @@ def _refuse_duplicates(one: Vector, keys: Times, active: Mask, matching: Matchin
     )
 
 
-def _pairs(many: Vector, one: Vector, matching: Matching) -> _Pairs:
+def _pairs(query: Query, many: Vector, one: Vector, matching: Matching) -> _Pairs:
     key = signature(matching.on, matching.labels)
     known: dict[Hashable, int] = {}
     one_keys = numbered(map(key, one.metrics), known)
@@ -94,6 +94,7 @@ def _pairs(many: Vector, one: Vector, matching: Matching) -> _Pairs:
     for row, number in enumerate(one_keys):
         rows.setdefault(int(number), []).append(row)
     many_keys = numbered(map(key, many.metrics), known)
+    query.reserve(sum(len(rows.get(int(number), ())) for number in many_keys) * many.present.shape[1])
     found = [(left, right, int(number)) for left, number in enumerate(many_keys) for right in rows.get(int(number), ())]
     columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
     present = many.present[columns[0]] & one.present[columns[1]]
@@ -179,7 +180,7 @@ def of_vectors(query: Query, node: Binary, left: Vector, right: Vector) -> Vecto
     left, right = _filled(left, right, matching)
     swapped = matching.cardinality == "one-to-many"
     many, one = (present_only(right), present_only(left)) if swapped else (present_only(left), present_only(right))
-    pairs = _pairs(many, one, matching)
+    pairs = _pairs(query, many, one, matching)
     operands = many.values[pairs.many], one.values[pairs.one]
     values, kept = _computed(node, *(operands[::-1] if swapped else operands))
     present = pairs.present if kept is None else pairs.present & kept

@@ -8,6 +8,7 @@ Each node is evaluated once, for all steps together, in numpy. Semantics are tho
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,10 +87,10 @@ def instant(
     `delayed_names`: remove `__name__` only at the end, as Prometheus does with its flag promql-delayed-name-removal.
     Raises PromqlError.
     """
-    node = parse(expr)
     grid = Grid(time_ms, time_ms, 1)
     query = Query(source, grid, lookback_ms, deadline, True, delayed_names)
-    with np.errstate(all="ignore"):  # NaN and Inf are values here
+    with _guarded():
+        node = parse(expr)
         if isinstance(node, Selector | Subquery) and shape(node) == "matrix":
             check_use("", node)
             found = [series for part in ranges(query, node, grid, evaluate) for series in _samples(part)]
@@ -116,18 +117,13 @@ def ranged(
     delayed_names: bool = False,
 ) -> Answer:
     """The values of an expression from one time to another, both included, every `step_ms`. Raises PromqlError."""
-    node = parse(expr, step_ms, end_ms - start_ms)
-    kind = shape(node)
-    if kind in ("matrix", "string"):
-        name = "range vector" if kind == "matrix" else kind
-        raise PromqlError(
-            f'invalid expression type "{name}" for range query, must be Scalar or instant Vector', "bad_data"
-        )
     if step_ms <= 0 or end_ms < start_ms:
         raise PromqlError("a range query needs a step above 0 and an end that is not before its start", "bad_data")
     grid = Grid(start_ms, end_ms, step_ms)
     query = Query(source, grid, lookback_ms, deadline, False, delayed_names)
-    with np.errstate(all="ignore"):  # NaN and Inf are values here
+    with _guarded():
+        node = parse(expr, step_ms, end_ms - start_ms)
+        _refuse_ranges(node)
         value = evaluate(query, node, grid)
         if isinstance(value, np.ndarray):
             value = Vector([Metric()], value[None, :], np.ones((1, grid.steps), dtype=bool))
@@ -137,6 +133,26 @@ def ranged(
     times = grid.times
     rows = zip(value.metrics, value.values, value.present, strict=True)
     return _answer(query, "matrix", [Samples(dict(metric), times[here], row[here]) for metric, row, here in rows])
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """NaN and Inf are values here; and an expression that is too deep for the stack is the asker's to change."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except RecursionError:
+        raise PromqlError("parse error: expression is nested too deeply", "bad_data") from None
+
+
+def _refuse_ranges(node: Node) -> None:
+    """Raises PromqlError where a node has no value at each step that could be drawn."""
+    kind = shape(node)
+    if kind in ("matrix", "string"):
+        name = "range vector" if kind == "matrix" else kind
+        raise PromqlError(
+            f'invalid expression type "{name}" for range query, must be Scalar or instant Vector', "bad_data"
+        )
 
 
 def _answer(
@@ -166,6 +182,7 @@ def _samples(found: Windows) -> list[Samples]:
 def evaluate(query: Query, node: Node, grid: Grid) -> Value:
     """The value of a node at every step of the grid. What is the same at all of them is evaluated once."""
     query.check()
+    query.reserve(grid.steps)
     if grid.steps > 1 and not isinstance(node, Number | Text) and constant(node):
         value = _evaluate(query, node, grid.first())
         if isinstance(value, Vector):
@@ -234,7 +251,7 @@ def _aggregation(query: Query, node: Aggregation, grid: Grid) -> Vector:
     vector = _vector(evaluate(query, node.inner, grid))
     query.check()
     if isinstance(parameter, str):
-        return count_values(parameter, vector, node.by, node.labels)
+        return count_values(query, parameter, vector, node.by, node.labels)
     if parameter is None:
         return aggregate(node.operator, vector, node.by, node.labels)
     if node.operator in RANKINGS:

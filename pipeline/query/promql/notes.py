@@ -24,10 +24,7 @@ def number_text(value: float) -> str:
     text = repr(float(value))
     if ("e" not in text and 1e-4 <= abs(value) < 1e21) or value == 0:
         return text.removesuffix(".0")
-    mantissa, _, exponent = f"{value:.17e}".partition("e")
-    digits = next(f"{value:.{places}e}" for places in range(18) if float(f"{value:.{places}e}") == value)
-    mantissa, _, exponent = digits.partition("e")
-    return f"{mantissa}e{exponent}"
+    return next(shortest for places in range(17) if float(shortest := f"{value:.{places}e}") == value)
 
 
 class Notes:

@@ -13,11 +13,29 @@ from monitoring.pipeline.query.promql.window import Dense
 __all__ = ["OVER_TIME", "deviation_from_median", "quantile_of"]
 
 
+_WHOLE = 2.0**53
+"""From here on a float no longer holds every whole number."""
+
+
+def _exact(values: Floats) -> bool:
+    """Whether all values, and so every sum of them in any order, are whole numbers that a float holds."""
+    return bool((np.floor(values) == values).all() and np.abs(values).sum() < _WHOLE)
+
+
+def _total(values: Floats) -> Floats:
+    total: Floats = np.add.reduce(values, axis=0, initial=0.0)
+    return total
+
+
 def _sum(window: Dense) -> Floats:
+    if _exact(window.values):
+        return _total(window.values)
     return kahan_sum(window.values, window.values.shape[1:])
 
 
 def _average(window: Dense) -> Floats:
+    if _exact(window.values):
+        return _total(window.values) / len(window.values)
     always = np.ones(window.values.shape[1], dtype=bool)
     return kahan_mean(((row, always) for row in window.values), window.values.shape[1:])
 

@@ -1,10 +1,11 @@
 """Queries and series out of a seed, for comparing engines.
 
 Prometheus 2 has ranges and lookbacks that are closed at both ends, Prometheus 3 (and we) open at the start: so no
-sample, and no step of a subquery, lies on a multiple of 5 s, and all queries do. Left out is what 2.42 does otherwise,
-as its own later fixes: the names that atan2 left, `@` in timestamp() and predict_linear() over a range, stddev of a
-single NaN, the extrapolation of a counter that starts within a window and is reset there; and what is left open:
-which of equal values topk() takes, the date of NaN, the last digit of a sum or a power where it shows.
+sample, and no step of a subquery, lies on a multiple of 5 s, and all queries do. Left out is what 2.42 does otherwise:
+the names that atan2 left, `@` in timestamp() and predict_linear() over a range, `@` of a subquery around another `@`
+(it loads too few samples), stddev of a single NaN, the extrapolation of a counter that starts within a window and is
+reset there; and what is left open: which of equal values topk() takes, the date of NaN, the last digit of a sum or a
+power where it shows.
 """
 
 from __future__ import annotations
@@ -121,10 +122,8 @@ class Queries:
     def _range(self, depth: int) -> str:
         if depth > 0 and self._draw.random() < 0.25:
             inner = self.vector(depth - 1)
-            return (
-                f"({inner})[{self._pick('3m11s', '7m13s', '601s')}:{self._pick('30s', '1m', '', '35s')}]"
-                + self._moved()
-            )
+            length, step = self._pick("3m11s", "7m13s", "601s"), self._pick("30s", "1m", "", "35s")
+            return f"({inner})[{length}:{step}]" + ("" if "@" in inner else self._moved())
         name = self._pick("requests_total", *_GAUGES)
         return f"{name}[{self._pick(*_RANGES)}]" + self._moved()
 

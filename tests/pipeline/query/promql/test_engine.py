@@ -147,3 +147,22 @@ def test_a_matrix_that_would_not_fit_is_refused_before_it_is_made() -> None:
     source = MemorySource([Samples({"__name__": "x", "n": str(n)}, np.array([0]), np.array([1.0])) for n in range(600)])
     with pytest.raises(PromqlError, match="too many samples"):
         ranged(source, "sum_over_time(x[5m])", 0, 100_000, 1, deadline=Deadline(9))
+
+
+def test_what_is_too_deep_for_the_stack_is_bad_data() -> None:
+    nested = "vector(1)"
+    for _ in range(190):
+        nested = f"max_over_time({nested}[2m:1m])"
+    with pytest.raises(PromqlError, match="nested too deeply") as refused:
+        at(SOURCE, nested)
+    assert refused.value.kind == "bad_data"
+    assert values(SOURCE, "-" * 190 + "1") == {"scalar": 1}
+
+
+@pytest.mark.parametrize(
+    "expr",
+    ["sum_over_time(vector(1)[100y:1ms])", "max_over_time(x[100y:1s])", "count_over_time(vector(time())[3y:1s])"],
+)
+def test_a_subquery_of_too_many_steps_is_refused_before_it_is_evaluated(expr: str) -> None:
+    with pytest.raises(PromqlError, match="too many samples"):
+        at(SOURCE, expr)

@@ -24,6 +24,8 @@ SOURCE = MemorySource(
     big           1e308 1e308 1e308 1e308
     cancelling    1e100 1 -1e100 1
     nothing_else  NaN NaN NaN
+    halves        0.5x3
+    whole         9007199254740992 1 1 2
     path{src="a-12",dst="old"} 1
     path{src="b-7"}            2
     """
@@ -99,6 +101,9 @@ def test_functions_of_values_and_windows(expr: str, x: float, y: float) -> None:
         ("double_exponential_smoothing(big[4m], 0.5, 0.5)", 180, 1e308),
         ("changes(nothing_else[4m])", 120, 0),
         ("sum(cancelling @ 0) + 1", 180, 1e100),
+        ("sum_over_time(halves[4m])", 180, 2),
+        ("sum_over_time(whole[4m])", 180, 9007199254740993 + 3),  # 2 ** 53 + 4, of which a float holds only every other
+        ("avg_over_time(whole[2m])", 180, 1.5),
     ],
 )
 def test_sums_lose_nothing_and_means_do_not_overflow(expr: str, seconds: float, expected: float) -> None:

@@ -1,0 +1,75 @@
+import { useState, type ReactNode } from "react";
+import { Link } from "react-router";
+import { serverNow } from "../lib/client";
+import { count } from "../lib/format";
+import { useMay } from "../lib/session";
+import { ago } from "../lib/time";
+import { Button } from "../ui/button";
+import { Badge } from "../ui/panel";
+import { Act, type Action } from "./act";
+import type { Alert, AlertState, Severity } from "./data";
+
+const SEVERITIES: Record<Severity, "accent" | "warn" | "bad"> = { info: "accent", warning: "warn", critical: "bad" };
+const BARS: Record<Severity, string> = { info: "bg-bar-info", warning: "bg-bar-warn", critical: "bg-bar-bad" };
+const STATES: Record<AlertState, "plain" | "bad" | "warn" | "good"> = { pending: "plain", active: "bad", acknowledged: "warn", resolved: "good" };
+
+export function SeverityBadge({ severity }: { severity: Severity }): ReactNode {
+  return <Badge tone={SEVERITIES[severity] ?? "plain"}>{severity}</Badge>;
+}
+
+export function StateBadge({ alert }: { alert: Pick<Alert, "state" | "acknowledged_by"> }): ReactNode {
+  return <Badge tone={STATES[alert.state]}>{alert.state === "acknowledged" && alert.acknowledged_by ? `acknowledged by ${alert.acknowledged_by}` : alert.state}</Badge>;
+}
+
+/** The measured value with what it is measured against. */
+export function valueWords(alert: Alert): string {
+  if (alert.value === null) return "";
+  return `${count(alert.value)}${alert.threshold === null ? "" : ` (${alert.operator ?? ">="} ${count(alert.threshold)})`}`;
+}
+
+/** An alert in a list, with what can be done about it. */
+export function AlertRow({ alert }: { alert: Alert }): ReactNode {
+  const may = useMay("operator");
+  const [action, setAction] = useState<Action | null>(null);
+  const labels = Object.entries(alert.labels);
+  return (
+    <li className="flex items-stretch border-t border-line first:border-0">
+      <span aria-hidden="true" className={`w-1 shrink-0 ${alert.state === "resolved" ? "bg-line" : BARS[alert.severity]}`} />
+      <div className="flex min-w-0 flex-1 flex-wrap items-center gap-x-3 gap-y-1.5 px-3 py-2">
+        <Link to={`/alerts/${alert.id}`} className="min-w-0 flex-1 basis-64 hover:text-accent">
+          <p className="truncate font-semibold">{alert.summary || alert.rule}</p>
+          <p className="truncate text-2xs text-soft">
+            {alert.rule}
+            {labels.map(([name, value]) => ` · ${name}=${value}`)}
+          </p>
+        </Link>
+        <div className="flex flex-wrap items-center gap-1.5">
+          <SeverityBadge severity={alert.severity} />
+          <StateBadge alert={alert} />
+          {alert.stale && <Badge tone="warn" title="Its data come too late to tell whether it is still true">stale</Badge>}
+          {alert.flapping && <Badge tone="warn">flapping</Badge>}
+          {alert.held && <Badge title={`Nobody is told: ${alert.held}`}>held</Badge>}
+          <span className="text-2xs text-soft tabular-nums">
+            {valueWords(alert)} {alert.state === "resolved" && alert.resolved_at ? `ended ${ago(alert.resolved_at, serverNow())}` : ago(alert.active_at ?? alert.started_at, serverNow())}
+          </span>
+        </div>
+        {may && alert.state !== "resolved" && (
+          <div className="flex gap-1">
+            {alert.state !== "acknowledged" && (
+              <Button small icon="check" onClick={() => setAction("acknowledge")}>
+                Acknowledge
+              </Button>
+            )}
+            <Button small onClick={() => setAction("resolve")}>
+              Resolve
+            </Button>
+            <Button small icon="bellOff" onClick={() => setAction("silence")}>
+              Silence
+            </Button>
+          </div>
+        )}
+      </div>
+      {action && <Act action={action} alert={alert} onClose={() => setAction(null)} />}
+    </li>
+  );
+}
