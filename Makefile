@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
+.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
   test-faults test-faults-notify test-compat test-browser dashboard dashboard-check docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ install: $(BIN)/.server  ## set up .venv with the product
 
 run: $(BIN)/.server  ## start everything on http://127.0.0.1:8321, data in .data
 	@MONITORING_DATA_DIR="$${MONITORING_DATA_DIR:-$(CURDIR)/.data}" exec $(BIN)/monitoring up
+
+demo: $(BIN)/.server  ## play an LLM platform into what `make run` started: ARGS="--history 6h --forever"
+	@MONITORING_DATA_DIR="$${MONITORING_DATA_DIR:-$(CURDIR)/.data}" exec $(BIN)/monitoring demo $(ARGS)
 
 test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of the faults
 	$(BIN)/python -m pytest -n 2 --dist=worksteal -q -m 'not compat' $(ARGS)

@@ -205,6 +205,13 @@ class Registry:
             for instrument in list(self._instruments.values()):
                 instrument.relabel(redact)
 
+    def take_time_from(self, clock: Callable[[], float]) -> None:
+        """Count by this clock from now on, seconds that only go up: that of a simulation. Before anything is sent."""
+        with self._limits.lock:
+            self._clock = clock
+            if self._since is not None:
+                self._since = clock()
+
     # what there is
 
     @property

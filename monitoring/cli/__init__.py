@@ -43,6 +43,7 @@ COMMANDS: dict[str, Lazy] = {
     "ingest": Lazy("monitoring.cli.ingest", "ingest", _USE, "Read log files, or standard input, into the store."),
     "logs": Lazy("monitoring.cli.search", "logs", _USE, "Search the logs: monitoring logs 'timeout level:error'"),
     "metrics": Lazy("monitoring.cli.metrics", "metrics", _USE, "Draw metrics: monitoring metrics request_rate"),
+    "demo": Lazy("monitoring.cli.demo", "demo", _USE, "Play an LLM platform into the instance, to look around."),
     "searches": Lazy("monitoring.cli.searches", "searches", _USE, "Saved searches: save, list, remove."),
     "login": Lazy("monitoring.cli.login", "login", _USE, "Print a link that logs a browser in, once."),
     "alerts": Lazy("monitoring.cli.alerts", "alerts", _USE, "What is wrong: list, acknowledge, silence; rules."),

@@ -124,6 +124,17 @@ def test_what_is_returned_goes_on_adding_up_and_windows_become_one() -> None:
         assert (values(collected)["x", "{}"], collected.window) == (1, 10_000_000_000)
 
 
+def test_a_registry_can_take_its_time_from_a_simulation() -> None:
+    now = [1000.0]
+    registry = Registry()
+    counter = registry.counter("steps_total")
+    registry.take_time_from(lambda: now[0])
+    counter.inc()
+    now[0] += 3600.0
+    with registry.collect(5) as collected:
+        assert (collected.timestamp, collected.window) == (5, 3600 * 10**9)
+
+
 def test_one_collection_is_out_at_a_time() -> None:
     registry = Registry()
     registry.counter("x").inc(5)
