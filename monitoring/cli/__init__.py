@@ -54,6 +54,8 @@ COMMANDS: dict[str, Lazy] = {
     "channels": Lazy("monitoring.cli.channels", "channels", _CARE, "Where notifications go: list, add, remove, test."),
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
+    "backup": Lazy("monitoring.cli.backup", "backup", _CARE, "Back up everything, while it runs."),
+    "restore": Lazy("monitoring.cli.backup", "restore", _CARE, "Bring a backup back, and verify it."),
 }
 
 
