@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from monitoring.pipeline.errors import StoreCorrupt
+from monitoring.pipeline.store.versions import known_schemas
 
-__all__ = ["FORMAT", "MANIFEST_FILE", "Manifest", "Stored", "digest", "known_schemas"]
+__all__ = ["FORMAT", "MANIFEST_FILE", "Manifest", "Stored", "digest"]
 
 FORMAT = 1
 """Of the manifest and the layout; the files in it have versions of their own."""
@@ -104,20 +105,6 @@ class Manifest:
             if found != (file.bytes, file.sha256):
                 raise StoreCorrupt(f"{path} is not as it was when the backup was made: use another backup")
             progress(file.path, file.bytes)
-
-
-def known_schemas() -> dict[str, int]:
-    """The newest version that this release knows of each kind of SQLite file."""
-    from monitoring.pipeline.ingest import state
-    from monitoring.pipeline.store import catalog, control, metric_rollup, segment
-
-    return {
-        "segment": segment.SCHEMA_VERSION,
-        "rollup": metric_rollup.SCHEMA_VERSION,
-        "catalog": catalog.SCHEMA_VERSION,
-        "control": control.SCHEMA_VERSION,
-        "ingest": state.SCHEMA_VERSION,
-    }
 
 
 def digest(path: Path) -> tuple[int, str]:

@@ -25,6 +25,7 @@ from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.secret_box import KEY_FILE
 from monitoring.pipeline.store.segment import Head
 from monitoring.pipeline.store.space import space_needed
+from monitoring.pipeline.store.versions import version_of
 
 __all__ = ["Progress", "save"]
 
@@ -190,7 +191,7 @@ def _describe(draft: Path, created: str, release: str, instance: str, rows: dict
         name = path.relative_to(draft)
         if path.suffix == ".db":
             kind = _kind(name)
-            schemas[kind] = max(schemas.get(kind, 0), _version(path))
+            schemas[kind] = max(schemas.get(kind, 0), version_of(path))
         stored.append(Stored(name.as_posix(), *digest(path)))
     return Manifest(created, release, instance, apsw.sqlite_lib_version(), schemas, rows, round(seconds, 3), stored)
 
@@ -198,8 +199,3 @@ def _describe(draft: Path, created: str, release: str, instance: str, rows: dict
 def _kind(name: Path) -> str:
     known = {CATALOG_FILE: "catalog", control.FILE_NAME: "control", state.FILE_NAME: "ingest"}
     return known.get(name.name) or ("segment" if len(name.parts) == 3 else "rollup")
-
-
-def _version(path: Path) -> int:
-    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-        return int(connection.pragma("user_version"))

@@ -15,13 +15,14 @@ import pytest
 from monitoring.consumers import stop
 from monitoring.consumers.adoption import Adoption
 from monitoring.consumers.drain import Drain
-from monitoring.pipeline.backup.manifest import MANIFEST_FILE, Manifest, known_schemas
+from monitoring.pipeline.backup.manifest import MANIFEST_FILE, Manifest
 from monitoring.pipeline.backup.restore import restore
 from monitoring.pipeline.backup.save import save
 from monitoring.pipeline.errors import PermanentError, StoreCorrupt
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.partition import Limits, acquire
 from monitoring.pipeline.store.verify import Report, verify
+from monitoring.pipeline.store.versions import known_schemas
 from tests.frames import T0, Sender, entry, event
 from tests.instance import Instance
 from tests.logstore import LogStore
