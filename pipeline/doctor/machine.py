@@ -166,16 +166,18 @@ def port_free(seen: Examined) -> Finding:
     host, port = seen.settings.text("host"), seen.settings.whole("port")
     if seen.running:
         return ok("`monitoring up` runs here")
+    if port > 65535:  # the system's own functions would cut it to 16 bits
+        return problem(f"MONITORING_PORT={port}: a port is at most 65535", "set it to one that is free, like 8321")
     try:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         socket.create_server(where[:2], family=family).close()
     except socket.gaierror as error:
         return problem(f"MONITORING_HOST={host} is no address: {error.strerror}", "set it to one of this machine's")
-    except (OSError, OverflowError) as error:
-        if getattr(error, "errno", 0) == errno.EADDRINUSE and _is_ours(host, port):
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_ours(host, port):
             return ok(f"a monitoring API listens on port {port}")
         return problem(
-            f"{host}:{port} cannot be used: {getattr(error, 'strerror', '') or error}",
+            f"{host}:{port} cannot be used: {error.strerror}",
             f"end what listens there (ss -ltnp 'sport = :{port}' names it), or set MONITORING_PORT",
         )
     return ok(f"{host}:{port} is free")
