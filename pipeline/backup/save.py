@@ -19,7 +19,7 @@ from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
 from monitoring.pipeline.errors import PermanentError, StoreFull
 from monitoring.pipeline.ingest import state
 from monitoring.pipeline.store import control
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, partition_dir
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.keys import ADMIN_KEY_FILE
 from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.secret_box import KEY_FILE
@@ -111,12 +111,8 @@ def _copy_all(data: Path, draft: Path, moment: Moment, spool: SpoolMoment) -> It
         copied = _copy_sealed(data, draft, sealed)
         if copied is not None:
             yield copied
-    for signal, partition, newest in {(s.signal, s.partition, _newest(moment, s)) for s in moment.sealed}:
-        yield from _copy_rollups(data, draft, signal, partition, newest)
-
-
-def _newest(moment: Moment, sealed: Sealed) -> int:
-    return next(int(path.stem) for path in moment.active if path.parent == sealed.path.parent)
+    for newest in moment.active:
+        yield from _copy_rollups(data, draft, newest)
 
 
 def _copy_sealed(data: Path, draft: Path, sealed: Sealed) -> Path | None:
@@ -135,12 +131,12 @@ def _copy_sealed(data: Path, draft: Path, sealed: Sealed) -> Path | None:
         return _copy_database(connection, draft / sealed.path.relative_to(data), newest=False)
 
 
-def _copy_rollups(data: Path, draft: Path, signal: str, partition: int, newest: int) -> Iterator[Path]:
-    """Those of the segments that are sealed in this backup: what is newer is made again from the segment."""
-    directory = partition_dir(data, signal, partition)
+def _copy_rollups(data: Path, draft: Path, newest: Path) -> Iterator[Path]:
+    """Those of the segments that are sealed in this backup, or deleted long ago: what is newer is made again."""
+    directory = newest.parent
     for level in LEVELS:
         for rolled in files(directory, level):
-            if rolled.number >= newest:
+            if rolled.number >= int(newest.stem):
                 continue
             copy = draft / rolled.path.relative_to(data)
             copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 A spool is appended to and deleted from, never changed in between. So a second name for each file (a hard link) and
 its size are the file as it was; the bytes can be copied when nobody waits. Only a lane's `head` is overwritten in
-place; see `heads`.
+place; see `look_again`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class SpoolMoment:
     def look(self) -> None:
         """Remember what there is. Takes some ten microseconds a file."""
         for lane in _lanes(self.directory):
-            head = _read_head(self.directory / lane)
-            if head is None:
-                continue  # just begun, or just ended: nothing of it is acknowledged and not stored
             (self.links / lane).mkdir(mode=0o700)
+            with contextlib.suppress(FileNotFoundError):
+                (self.links / lane / "head").hardlink_to(self.directory / lane / "head")
+            head = _read_head(self.links / lane)
+            if head is None:
+                continue  # just ended: all of it is committed; or damaged, and nobody sends it
             self.heads_before[lane] = head
             self.files[lane] = []
             for path in sorted((self.directory / lane).glob("*.frames")):
@@ -60,7 +62,7 @@ class SpoolMoment:
         segment of this backup.
         """
         for lane, before in self.heads_before.items():
-            after = _read_head(self.directory / lane) or before
+            after = _read_head(self.links / lane) or before  # the link: the lane itself may have ended and be gone
             partition = before["partition"] if before["partition"] is not None else after.get("partition")
             self.heads[lane] = {**before, "partition": partition}
 

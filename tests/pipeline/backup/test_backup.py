@@ -18,14 +18,20 @@ from monitoring.consumers.drain import Drain
 from monitoring.pipeline.backup.manifest import MANIFEST_FILE, Manifest
 from monitoring.pipeline.backup.restore import restore
 from monitoring.pipeline.backup.save import save
+from monitoring.pipeline.backup.spool import spool_moment
 from monitoring.pipeline.errors import PermanentError, StoreCorrupt
+from monitoring.pipeline.publish.spool import Spool
+from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.metrics import SqliteMetricStore
 from monitoring.pipeline.store.partition import Limits, acquire
+from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.verify import Report, verify
 from monitoring.pipeline.store.versions import known_schemas
 from tests.frames import T0, Sender, entry, event
 from tests.instance import Instance
 from tests.logstore import LogStore
+from tests.pipeline.store.test_metric_rollup import START, Story, maintained
 
 _LIMITS = Limits(segment_events=1 << 30, segment_bytes=1 << 40, segment_age_seconds=1e12, disk_reserve_bytes=0)
 
@@ -150,6 +156,64 @@ def test_what_producers_released_after_the_backup_is_told_as_missing(tmp_path: P
         report = verify(catalog)
     assert [part.missing for part in report.partitions if part.signal == "logs"] == [1]
     assert stored(tmp_path / "restored") == ["event number 0", "event number 2"]
+
+
+def test_roll_ups_are_in_a_backup_even_of_segments_that_retention_deleted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    Catalog.create_or_open(data / CATALOG_FILE, partitions=1).close()
+    with contextlib.closing(SqliteMetricStore(data, Limits(1 << 60, 1 << 40, 1e9, 0), now_ns=lambda: START)) as store:
+        story = Story(store)
+        story.day(0)
+        story.day(1, roll_over=False)
+        maintained(store)
+        retention.apply(store.catalog, [Doomed(row, "") for row in store.catalog.segments("metrics") if row.sealed])
+        back_up(data, tmp_path / "backup")
+        restore(tmp_path / "backup", tmp_path / "restored")
+    names = [path.relative_to(data) for path in sorted(data.glob("metrics/p0/1?/*.db"))]
+    assert len(names) == 2
+    restored = tmp_path / "restored"
+    assert [path.relative_to(restored) for path in sorted(restored.glob("metrics/p0/1?/*"))] == names
+    assert verified(tmp_path / "restored").findings == []
+
+
+def test_what_retention_deletes_during_a_backup_counts_as_deleted_in_it(tmp_path: Path) -> None:
+    with LogStore(tmp_path / "data") as store:
+        for number in range(3):
+            store.add([event(number)])
+            store.roll_over()
+        going = [row for row in store.catalog.segments() if row.sealed][:2]
+        deleted: list[str] = []
+
+        def during(name: str, size: int) -> None:
+            if not deleted:
+                deleted.append(name)
+                retention.apply(store.catalog, [Doomed(row, "") for row in going])
+
+        save(tmp_path / "data", tmp_path / "spool", tmp_path / "backup", release="1", progress=during)
+    restore(tmp_path / "backup", tmp_path / "restored")
+    assert stored(tmp_path / "restored") == ["event number 2"]
+    report = verified(tmp_path / "restored")
+    assert report.findings == []
+    assert sum(part.retired_rows for part in report.partitions) == 2
+
+
+def test_a_lane_that_is_sent_while_the_moment_is_fixed_keeps_its_partition_and_all_its_frames(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", max_bytes=1 << 20)
+    sender = Sender()
+    lane = spool.create(sender.lane, "logs")
+    lane.append([sender.frame([event(0)])])
+    with spool_moment(tmp_path / "spool") as moment:
+        moment.look()
+        lane.place(1)  # sent, committed and released, before and after the segments were looked at
+        lane.append([sender.frame([event(1)])])
+        lane.release(2)
+        lane.close()
+        moment.look_again()
+        list(moment.copy(tmp_path / "copy"))
+    (adopted,) = Spool(tmp_path / "copy", max_bytes=1 << 20).orphans(9)
+    assert (adopted.partition, adopted.low, adopted.last and adopted.last.seq) == (1, 0, 1)
+    adopted.close()
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_a_backup_is_readable_by_its_owner_only_and_complete(tmp_path: Path, valkey: str) -> None:
