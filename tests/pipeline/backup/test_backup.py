@@ -100,7 +100,6 @@ def test_what_was_acknowledged_before_the_backup_is_stored_once_after_a_restore_
     back_up(made.data, tmp_path / "backup")
     restore(tmp_path / "backup", tmp_path / "restored")
     made.streams.client.flushall()
-    made.close()
     again = Instance(tmp_path / "restored", valkey)
     drain = Drain(again.settings)
     adoption = Adoption(again.settings, valkey, failed=stop.request)
@@ -115,6 +114,7 @@ def test_what_was_acknowledged_before_the_backup_is_stored_once_after_a_restore_
         adoption.join()
         stop.reset()
         drain.close()
+    made.close()
     assert stored(again.data) == acknowledged
     assert verified(again.data).findings == []
     again.close()
