@@ -7,7 +7,8 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
-  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check docs install clean
+  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit docs install \
+  clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -50,6 +51,13 @@ lint: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bandit: $(BIN)/.dev  ## looks for usual weaknesses in the code
+	$(BIN)/bandit -q -c pyproject.toml -r monitoring producers pipeline consumers api
+
+audit: bandit  ## and asks an advisory service on the internet about every pinned package
+	$(PIP_INSTALL) -e '.[audit]'
+	$(BIN)/pip-audit --progress-spinner off --disable-pip --no-deps -r constraints.txt
 
 bench: $(BIN)/.dev  ## throughput, latency, memory; EVENTS=1000000, table and bench/results.json
 	$(BIN)/python -m bench $(ARGS)

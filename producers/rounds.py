@@ -68,7 +68,7 @@ class Rounds:
         """Not all processes of a host at the same moment; a first sample soon, for somebody waits to see it."""
         if each.aligned:
             return self._next(each)
-        return self._clock() + min(each.interval_seconds, 1.0) * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+        return self._clock() + min(each.interval_seconds, 1.0) * (0.5 + random.random() / 2)  # nosec B311  # noqa: S311 - no secret
 
     def _next(self, each: _Round) -> float:
         pause = seconds_until_next(self._now_ns(), each.interval_seconds) if each.aligned else each.interval_seconds

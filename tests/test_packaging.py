@@ -180,8 +180,10 @@ def _constraints() -> dict[str, str]:
 
 
 def _declared() -> list[Requirement]:
-    """All that is asked for, but for the peers that only a benchmark measures beside us: the newest, as users have."""
-    extras = {name: texts for name, texts in PROJECT["project"]["optional-dependencies"].items() if name != "bench"}
+    """All that is asked for, but for what is wanted in its newest version: peers that only a benchmark measures
+    beside us, as users have them, and the auditor."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    extras = {name: texts for name, texts in extras.items() if name not in ("bench", "audit")}
     texts = [*PROJECT["project"]["dependencies"], *(text for extra in extras.values() for text in extra)]
     found = [Requirement(text) for text in texts]
     return [requirement for requirement in found if canonicalize_name(requirement.name) != "monitoring-pipeline"]

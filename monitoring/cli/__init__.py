@@ -50,6 +50,7 @@ COMMANDS: dict[str, Lazy] = {
     "report": Lazy("monitoring.cli.report", "report", _USE, "What the last day was like, on a page."),
     "status": Lazy("monitoring.cli.operate", "status", _CARE, "Lag, rates, drops and dead letters, by partition."),
     "verify": Lazy("monitoring.cli.operate", "verify", _CARE, "Check every segment, the catalog and the books."),
+    "doctor": Lazy("monitoring.cli.doctor", "doctor", _CARE, "What is set up wrongly, and what to do about it."),
     "config": Lazy("monitoring.cli.operate", "config", _CARE, "Settings in force and where each comes from."),
     "keys": Lazy("monitoring.cli.admin", "keys", _CARE, "API keys: create, list, revoke."),
     "audit": Lazy("monitoring.cli.audit", "audit", _CARE, "Who changed what, when and from where."),
@@ -57,6 +58,8 @@ COMMANDS: dict[str, Lazy] = {
     "dead-letters": Lazy("monitoring.cli.admin", "dead_letters", _CARE, "Input that was not understood: list, replay."),
     "retention": Lazy("monitoring.cli.admin", "retention", _CARE, "Delete what is too old or too much, now."),
     "purge": Lazy("monitoring.cli.purge", "purge", _CARE, "Take the events that match a query out, for good."),
+    "backup": Lazy("monitoring.cli.backup", "backup", _CARE, "Back up everything, while it runs."),
+    "restore": Lazy("monitoring.cli.backup", "restore", _CARE, "Bring a backup back, and verify it."),
 }
 
 

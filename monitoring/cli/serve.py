@@ -77,5 +77,5 @@ def _post_fork(arbiter: Any, worker: Any) -> None:
 
 def _memory_dir() -> str | None:
     """Where the worker's heartbeat file costs no disk write."""
-    shared = Path("/dev/shm")  # noqa: S108  gunicorn makes an unnamed temporary file in it
+    shared = Path("/dev/shm")  # nosec B108  # noqa: S108  gunicorn makes an unnamed temporary file in it
     return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) else None

@@ -41,7 +41,18 @@ from monitoring.pipeline.errors import (
     StoreFull,
 )
 
-__all__ = ["FILE_NAME", "HEAD_BYTES", "Identity", "IngestState", "Last", "Lock", "Orphan", "Place", "identify"]
+__all__ = [
+    "FILE_NAME",
+    "HEAD_BYTES",
+    "SCHEMA_VERSION",
+    "Identity",
+    "IngestState",
+    "Last",
+    "Lock",
+    "Orphan",
+    "Place",
+    "identify",
+]
 
 FILE_NAME = "ingest.db"
 HEAD_BYTES = 1024
@@ -64,6 +75,7 @@ _MIGRATIONS = (
     """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""
+SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import apsw
 
 from monitoring.pipeline.errors import RetryableError, StoreCorrupt, StoreFull
 
-__all__ = ["FILE_NAME", "Control"]
+__all__ = ["FILE_NAME", "SCHEMA_VERSION", "Control"]
 
 FILE_NAME = "control.db"
 _BUSY_TIMEOUT_MS = 5000
@@ -117,6 +117,7 @@ _MIGRATIONS = (
     """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""
+SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 class Control:
