@@ -11,6 +11,7 @@ from monitoring.api import (
     audit,
     channels,
     dashboard,
+    derived_metrics,
     explorer,
     export,
     frames,
@@ -96,6 +97,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/searches", "viewer", searches.listing),
     Route("PUT", "/api/v1/searches/<name>", "operator", searches.save, audit="search.save", body=searches.SAVE),
     Route("DELETE", "/api/v1/searches/<name>", "operator", searches.remove, audit="search.remove"),
+    Route("GET", "/api/v1/derived-metrics", "viewer", derived_metrics.listing),
+    Route("POST", "/api/v1/derived-metrics", "operator", derived_metrics.create, audit="derived-metric.create"),
+    Route("GET", "/api/v1/derived-metrics/<name>", "viewer", derived_metrics.one),
+    Route("PUT", "/api/v1/derived-metrics/<name>", "operator", derived_metrics.save, audit="derived-metric.save"),
+    Route(
+        "DELETE", "/api/v1/derived-metrics/<name>", "operator", derived_metrics.remove, audit="derived-metric.remove"
+    ),
     Route("GET", "/api/v1/frames", "ingest", frames.ask, (*frames.LANE_OF, frames.ENTRY_ID)),
     Route("POST", "/api/v1/frames", "ingest", frames.publish, frames.LANE_OF, audit=DATA, body=RECORDS),
     Route("PUT", "/api/v1/frames", "ingest", frames.report, frames.LANE_OF, audit=DATA, body=JSON),
