@@ -214,8 +214,6 @@ class Drain:
         except (RetryableError, StoreCorrupt) as error:  # what was in force stays so
             self._say_trouble(error)
             return
-        for error_text in self._derived.errors:
-            _log.warning("a metric is not derived: %s", error_text)
         for held in self._held.values():
             held.partition.derive(self._derived.definitions)
 
@@ -246,6 +244,7 @@ class Drain:
         if partition is not None:
             partition.derive(self._derived.definitions)
             self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
+            self._held[key].shipper.begin()
             self._held = dict(sorted(self._held.items(), key=lambda pair: pair[1].partition.signal != METRICS))
             level = logging.DEBUG if partition.clean else logging.INFO  # each slice takes its partitions anew
             facts = " ".join(f"{name} {value}" for name, value in partition.facts().items())

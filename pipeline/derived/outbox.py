@@ -75,8 +75,7 @@ class Outbox:
         for portion in _portions(deltas):
             position = Position(position.lane, position.seq + 1, position.emitted + len(portion), now_ns)
             oldest = position.seq if oldest is None else oldest
-            frame = _frame(position, portion, oldest)
-            self._connection.execute("INSERT INTO derived_frame VALUES(?, ?)", (position.seq, frame.to_record()))
+            self._insert(_sealed(position, encode_payload(portion, (), METRICS), len(portion), oldest))
         self._connection.execute("INSERT OR REPLACE INTO derived_lane VALUES(1, ?, ?, ?, ?)", position)
 
     def after(self, seq: int, limit: int) -> list[Frame]:
@@ -94,6 +93,26 @@ class Outbox:
         position = self.position
         if position is not None and position.lane == lane:
             self._connection.execute("DELETE FROM derived_frame WHERE seq <= ?", (low,))
+
+    def renew(self, lane: str, low: int) -> None:
+        """Forget the frames up to this seq and put the others on a lane of their own, if the lane is still this one.
+
+        For a lane that is further in the metric store than here, as after a backup was restored: what is sealed since
+        has seqs that are taken there.
+        """
+        position = self.position
+        if position is None or position.lane != lane:
+            return
+        frames = self.after(low, -1)
+        self._connection.execute("DELETE FROM derived_frame")
+        position = Position(uuid.uuid4().hex, 0, 0, position.sealed)
+        for frame in frames:
+            position = Position(position.lane, position.seq + 1, position.emitted + frame.count, frame.created)
+            self._insert(_sealed(position, frame.payload, frame.count, 1))
+        self._connection.execute("INSERT OR REPLACE INTO derived_lane VALUES(1, ?, ?, ?, ?)", position)
+
+    def _insert(self, frame: Frame) -> None:
+        self._connection.execute("INSERT INTO derived_frame VALUES(?, ?)", (frame.seq, frame.to_record()))
 
 
 def carried(connection: apsw.Connection) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -117,11 +136,10 @@ def _portions(deltas: Sequence[Delta]) -> Iterator[list[Delta]]:
         yield portion
 
 
-def _frame(position: Position, deltas: Sequence[Delta], oldest: int) -> Frame:
+def _sealed(position: Position, payload: bytes, count: int, oldest: int) -> Frame:
     return seal(
-        lane=position.lane, seq=position.seq, released_below=oldest, signal=METRICS.name, count=len(deltas),
-        created=position.sealed, counters={"emitted": position.emitted, "dropped": {}},
-        payload=encode_payload(deltas, (), METRICS),
+        lane=position.lane, seq=position.seq, released_below=oldest, signal=METRICS.name, count=count,
+        created=position.sealed, counters={"emitted": position.emitted, "dropped": {}}, payload=payload,
     )  # fmt: skip
 
 

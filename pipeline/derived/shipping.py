@@ -35,8 +35,8 @@ class Kept(Protocol):
         """The outbox of the active segment."""
         ...
 
-    def release(self, lane: str, low: int) -> None:
-        """Forget frames up to this seq when it suits."""
+    def release(self, lane: str, low: int, *, overtaken: bool = False) -> None:
+        """Forget frames up to this seq when it suits; put the others on another lane if this one is `overtaken`."""
         ...
 
 
@@ -52,6 +52,12 @@ class Shipper:
         self._released = 0
         self._there = False
 
+    def begin(self) -> None:
+        """Take up what an earlier holder left. Before anything is written: what is sealed later was never sent."""
+        kept = self._kept()
+        if kept is not None:
+            self._follow(kept)
+
     def pump(self, transport: Callable[[], Transport], now: float) -> None:
         """The round trips that are due, a few at most. Raises as Transport does; nothing is lost by that."""
         kept = self._kept()
@@ -60,12 +66,12 @@ class Shipper:
         way = self._way
         assert way is not None  # noqa: S101 - `_follow` made it
         for _ in range(_TRIPS):
-            if way.due(now) <= now:
+            if not way.lane.overtaken and way.due(now) <= now:
                 way.pump(transport(), now)
                 failpoint.hit("derived.sent")
-        if way.lane.low > self._released:
+        if way.lane.low > self._released or way.lane.overtaken:
             self._released = way.lane.low
-            kept.release(way.lane.lane, self._released)
+            kept.release(way.lane.lane, self._released, overtaken=way.lane.overtaken)
 
     def _follow(self, kept: Kept) -> bool:
         """Take up the lane and its new frames; whether there is a lane."""

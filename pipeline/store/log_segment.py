@@ -64,6 +64,7 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
         self._now_ns: NowNs = wall_ns
         self.outbox = derived_outbox.Outbox(connection)
         self._released: tuple[str, int] | None = None
+        self._overtaken = False
         self._tidy_at = 0.0
         self.set_memory(large=False)
         self.forget()
@@ -73,10 +74,11 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
         self._gatherer = Gatherer(self._connection, definitions) if definitions else None
         self._now_ns = now_ns
 
-    def release(self, lane: str, low: int) -> None:
-        """Frames of the outbox up to this seq are committed; `tidy` forgets them."""
+    def release(self, lane: str, low: int, *, overtaken: bool = False) -> None:
+        """Frames of the outbox up to this seq are committed; `tidy`, or what is written next, forgets them."""
         self._released = (lane, low)
-        self._tidy_at = time.monotonic() + _KEEP_SECONDS
+        self._overtaken = overtaken
+        self._tidy_at = time.monotonic() + (0 if overtaken else _KEEP_SECONDS)
 
     def set_memory(self, *, large: bool) -> None:
         """The hash of the text index: 4 MB while events trickle, 16 under load."""
@@ -93,7 +95,8 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
 
     def _forget_released(self) -> None:
         if self._released is not None:
-            self.outbox.release(*self._released)
+            forget = self.outbox.renew if self._overtaken else self.outbox.release
+            forget(*self._released)
             self._released = None
 
     def forget(self) -> None:

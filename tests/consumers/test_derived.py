@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 
+import apsw
 import orjson
 import pytest
 
@@ -19,7 +20,7 @@ from monitoring.consumers.drain import Drain
 from monitoring.pipeline import failpoint, settings
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.derived.definition import definition_of
-from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, segment_path
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.derived_metrics import DerivedMetrics
 from monitoring.pipeline.store.verify import verify
@@ -196,3 +197,15 @@ def test_a_definition_counts_from_when_it_is_made_until_it_is_removed_and_the_fi
         bench.drain()
     assert totals(bench.data) == {"events": 2}
     bench.close()
+
+
+def test_a_lane_that_is_further_in_the_metric_store_is_left_and_nothing_that_is_new_is_lost(bench):
+    for number in range(3):
+        bench.publish(0, [event(number)])
+        bench.drain()
+    with contextlib.closing(apsw.Connection(str(segment_path(bench.data, "logs", 0, 1)))) as restored:
+        restored.execute("DELETE FROM derived_frame; UPDATE derived_lane SET seq = 1, emitted = 1")
+    for number in range(3, 6):
+        bench.publish(0, [event(number)])
+        bench.drain()
+    assert totals(bench.data) == {"events": 6}
