@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -19,14 +19,16 @@ import orjson
 
 from monitoring.pipeline.derived.definition import Definition
 from monitoring.pipeline.events.delta import Delta, family_text
+from monitoring.pipeline.events.levels import name
 from monitoring.pipeline.query import functions
 from monitoring.pipeline.query.clause import FALSE, Clause
-from monitoring.pipeline.query.rendering import EventId, event_of
-from monitoring.pipeline.query.sql import COLUMNS, on_rows
+from monitoring.pipeline.query.fields import DIMENSIONS, IDS, RESOURCES
+from monitoring.pipeline.query.rendering import attributes_of, exception_of
+from monitoring.pipeline.query.sql import TRUE_TIME, on_rows
 from monitoring.pipeline.query.tokens import Tokenizer
 from monitoring.pipeline.query.values import LONGEST_VALUE, numbers_of, texts_of
 from monitoring.pipeline.store.deltas import RESOURCE, WINDOW_NS
-from monitoring.pipeline.store.rows import Dimensions, timestamp_ns
+from monitoring.pipeline.store.rows import Dimensions
 
 __all__ = ["Gatherer"]
 
@@ -78,7 +80,7 @@ class Gatherer:
         rows = apsw.carray(array("q", ids))
         for definition, condition, family in zip(self._definitions, self._conditions, self._families, strict=True):
             if condition != FALSE:
-                found += self._deltas(definition, family, self._matching(rows, condition))
+                found += self._deltas(definition, family, rows, condition)
         return found
 
     def _compile(self, dimensions: Dimensions) -> None:
@@ -90,54 +92,54 @@ class Gatherer:
         self._names = {number: value for numbers in names.dimensions.values() for value, number in numbers.items()}
         self._known = len(dimensions)
 
-    def _matching(self, rows: Any, condition: Clause) -> apsw.Cursor:
-        return self._connection.execute(
-            f"SELECT {COLUMNS} FROM carray(?) AS new JOIN log ON log.id = new.value WHERE {condition.text}",  # noqa: S608 - own names, bound values
+    def _deltas(self, definition: Definition, family: str, rows: Any, condition: Clause) -> Iterator[Delta]:
+        columns = [f"({TRUE_TIME}) / {WINDOW_NS}", *(["log.attributes"] if definition.field else [])]
+        readers = [_reader(field) for _, field in definition.labels]
+        matching = self._connection.execute(
+            f"SELECT {', '.join([*columns, *(column for column, _ in readers)])}"  # noqa: S608 - own names
+            f" FROM carray(?) AS new JOIN log ON log.id = new.value WHERE {condition.text}",
             (rows, *condition.values),
         )
-
-    def _deltas(self, definition: Definition, family: str, rows: apsw.Cursor) -> list[Delta]:
         sums: dict[_Key, _Sum] = defaultdict(_Sum)
-        for row in rows:
-            seen = _Seen(row, self._names)
-            numbers = _numbers(seen, definition)
+        for (window, *read), count in Counter(matching).items():  # mostly few that differ, each of which is read once
+            numbers = _numbers(read.pop(0), definition) if definition.field else [1]
             if numbers:
-                key = (seen.window, tuple(seen.label(field) for _, field in definition.labels))
-                _add(sums[key], definition, numbers)
-        return [_delta(definition, family, *key, gained) for key, gained in sums.items()]
+                labels = tuple(
+                    _label(reader(value, self._names)) for value, (_, reader) in zip(read, readers, strict=True)
+                )
+                _add(sums[window, labels], definition, numbers * count)
+        for key, gained in sums.items():
+            yield _delta(definition, family, *key, gained)
 
 
-class _Seen:
-    """A row, decoded as far as is asked for: counting by level or service needs no JSON."""
-
-    def __init__(self, row: tuple[Any, ...], names: dict[int, str]) -> None:
-        self._row, self._names = row, names
-
-    @property
-    def window(self) -> int:
-        """The window that the event lies in."""
-        return timestamp_ns(self._row[0], self._row[1]) // WINDOW_NS
-
-    @cached_property
-    def event(self) -> dict[str, Any]:
-        """The event as searches show it."""
-        return event_of(EventId(self._row[0], 0, 0), self._row, self._names)
-
-    def label(self, field: str) -> str:
-        """A field's value; of several, all of them in their order as text."""
-        if field in _PLACES:
-            return self._names[self._row[_PLACES[field]]][:LONGEST_VALUE]
-        return ",".join(sorted(texts_of(self.event, field)))[:LONGEST_VALUE]
+_Reader = Callable[[Any, Mapping[int, str]], Iterable[str]]
+_attributes = lru_cache(maxsize=1)(attributes_of)
+"""Of the row at hand, which several labels may ask for."""
 
 
-_PLACES = {"service": 3, "logger": 5, "host": 6}
-"""Columns of COLUMNS that are a dimension and nothing else."""
+def _reader(field: str) -> tuple[str, _Reader]:
+    """The column that holds a field, and how its texts are read from it, given the names of dimensions."""
+    if field == "level":
+        return "log.level", lambda value, names: [name(value)]
+    if field in DIMENSIONS:
+        return f"log.{field}", lambda value, names: [names[value]]
+    if field in RESOURCES:
+        return "log.resource", lambda value, names: [orjson.loads(names[value]).get(field, "")]
+    if field in IDS:
+        return f"log.{field}", lambda value, names: [value]
+    if field == "exception":
+        return "log.exception", lambda value, names: texts_of({"exception": exception_of(value)}, field)
+    return "log.attributes", lambda value, names: texts_of({"attributes": _attributes(value)}, field)
 
 
-def _numbers(seen: _Seen, definition: Definition) -> list[float]:
-    if not definition.field:
-        return [1]
-    numbers = [number for number in numbers_of(seen.event, definition.field) if abs(number) <= _LARGEST]
+def _label(texts: Iterable[str]) -> str:
+    """A label's value; of several texts, all of them in their order."""
+    return ",".join(sorted(texts))[:LONGEST_VALUE]
+
+
+def _numbers(attributes: str, definition: Definition) -> list[float]:
+    found = numbers_of({"attributes": _attributes(attributes)}, definition.field)
+    numbers = [number for number in found if abs(number) <= _LARGEST]
     return numbers if definition.kind == "histogram" else [number for number in numbers if number >= 0]
 
 
