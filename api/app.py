@@ -11,6 +11,7 @@ from monitoring.api import (
     audit,
     channels,
     dashboard,
+    derived_metrics,
     explorer,
     export,
     frames,
@@ -76,6 +77,7 @@ ROUTES: tuple[Route, ...] = (
     *silences.ROUTES,
     *channels.ROUTES,
     # administration
+    *derived_metrics.ROUTES,
     *keys.ROUTES,
     *letters.ROUTES,
     *maintenance.ROUTES,

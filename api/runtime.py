@@ -39,6 +39,7 @@ from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.derived_metrics import DerivedMetrics
 from monitoring.pipeline.store.keys import Key, Keys
 from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.observing import Observing
@@ -164,6 +165,14 @@ class Runtime:
     def searches(self) -> Searches:
         """Saved searches."""
         return self._once("searches", lambda: Searches(self.control, now_ns=self.now_ns))
+
+    @property
+    def derived_metrics(self) -> DerivedMetrics:
+        """Metrics derived from logs."""
+        return self._once(
+            "derived_metrics",
+            lambda: DerivedMetrics(self.control, self.settings.path("derived_file"), now_ns=self.now_ns),
+        )
 
     @property
     def alerts(self) -> Alerts:

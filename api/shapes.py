@@ -22,6 +22,18 @@ _KEY: Shape = {
     "expires": "text?", "revoked": "text?", "last_used": "text?", "quota": "whole?",
 }  # fmt: skip
 _SESSION: Shape = {"name": "text", "role": "text", "csrf": "text", "expires": "text?"}
+_DERIVED: Shape = {
+    "name": "text",
+    "kind": "text",
+    "query": "text",
+    "field?": "text",
+    "labels": "list",
+    "bounds?": "list",
+    "help": "text",
+    "source": "text",
+    "changed_at": "text?",
+    "changed_by": "text",
+}
 _SEARCH: Shape = {"name": "text", "query": "text", "saved": "text"}
 _TAKEN: Shape = {"accepted": "whole", "rejected": "list", "rejected_not_listed?": "whole"}
 _PARTIAL: Shape = {"partialSuccess?": "object"}
@@ -147,6 +159,11 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("PUT", "/api/v1/channels/<name>"): ("200", _JSON, _CHANNEL),
     ("DELETE", "/api/v1/channels/<name>"): ("200", _JSON, _CHANNEL),
     ("POST", "/api/v1/channels/<name>/test"): ("2XX", _JSON, {"key": "text", "delivered": "flag?", "said": "text"}),
+    ("GET", "/api/v1/derived-metrics"): ("200", _JSON, {"derived_metrics": "list", "errors": "list"}),
+    ("POST", "/api/v1/derived-metrics"): ("201", _JSON, _DERIVED),
+    ("GET", "/api/v1/derived-metrics/<name>"): ("200", _JSON, _DERIVED),
+    ("PUT", "/api/v1/derived-metrics/<name>"): ("200", _JSON, _DERIVED),
+    ("DELETE", "/api/v1/derived-metrics/<name>"): ("200", _JSON, _DERIVED),
     ("GET", "/api/v1/frames"): ("200", _JSON, {"partitions?": "object", "present?": "flag"}),
     ("POST", "/api/v1/frames"): ("202", _JSON, {"ids": "list", "low": "whole", "full": "flag"}),
     ("PUT", "/api/v1/frames"): ("204", "", None),

@@ -1,11 +1,12 @@
 """The drain: from the streams into the store.
 
-    lease -> read -> admit -> write -> settle          (Drain._batch shows the way of a batch)
+    lease -> read -> admit -> write -> settle -> ship  (Drain._batch shows the way of a batch)
 
 read    entries of the streams, from the start: what is committed is deleted, so the start is what is left
 admit   marks sort out what is new, seen before, in conflict or broken
 write   one transaction: rows, what is derived of them, dead letters, marks
 settle  delete exactly these entries, publish the lanes' watermarks
+ship    send on the metrics that were derived of logs in that transaction, as a producer of metrics
 
 Dying between any two steps loses and doubles nothing: what is not committed is read again, what is committed
 but not deleted is recognised by its mark.
@@ -25,11 +26,21 @@ from functools import partial
 
 from monitoring.consumers import poison, stop
 from monitoring.pipeline import failpoint, jobs
-from monitoring.pipeline.bus.streams import Entry, Streams, connect, stream_key
+from monitoring.pipeline.bus.streams import Entry, Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.bus.tally import Tally
-from monitoring.pipeline.errors import BusFull, BusUnavailable, Fenced, RetryableError, StoreCorrupt, StoreFull
+from monitoring.pipeline.derived.shipping import Shipper
+from monitoring.pipeline.errors import (
+    BusFull,
+    BusRefused,
+    BusUnavailable,
+    Fenced,
+    RetryableError,
+    StoreCorrupt,
+    StoreFull,
+)
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.derived_metrics import InForce
 from monitoring.pipeline.store.interface import LogStore, Store, Writer
 from monitoring.pipeline.store.lease import RENEW_SECONDS, Holder, LeaseBlocked
 from monitoring.pipeline.store.metrics import open_metrics
@@ -96,6 +107,10 @@ class Held:
     cautious: int = 0
     committed_at: float = field(default_factory=time.monotonic)
     unpublished: dict[str, int] = field(default_factory=dict)
+    shipper: Shipper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shipper = Shipper(lambda: self.partition.deriving)
 
 
 class Drain:
@@ -103,9 +118,11 @@ class Drain:
 
     def __init__(self, chosen: Settings, *, me: Holder | None = None) -> None:
         self.streams = Streams(connect(chosen.text("bus_url")))
+        self._transport = StreamTransport(self.streams.client, stream_length=chosen.whole("stream_length"))
         self._tally = Tally(lambda: self.streams.client)
         self._store: LogStore = open_store(chosen)
         self._stores: dict[str, Store] = {METRICS: open_metrics(chosen), "logs": self._store}
+        self._derived = InForce(chosen)
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
         self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
@@ -174,6 +191,7 @@ class Drain:
         self._held.clear()
         for store in self._stores.values():
             store.close()
+        self._derived.close()
         self.streams.client.close()
 
     # ------------------------------------------------------------------ which partitions
@@ -183,9 +201,21 @@ class Drain:
         if now - self._balanced_at < BALANCE_SECONDS:
             return
         self._balanced_at = now
+        self._define()
         drains = self._store.attend(self._me)
         for signal, store in self._stores.items():
             self._share(signal, store.partitions(), drains, now)
+
+    def _define(self) -> None:
+        """See whether other metrics are to be derived than before."""
+        try:
+            if not self._derived.changed():
+                return
+        except (RetryableError, StoreCorrupt) as error:  # what was in force stays so
+            self._say_trouble(error)
+            return
+        for held in self._held.values():
+            held.partition.derive(self._derived.definitions)
 
     def _share(self, signal: str, numbers: list[int], drains: int, now: float) -> None:
         """Let go of what is beyond the fair share of these partitions, or take what is missing of it."""
@@ -212,7 +242,9 @@ class Drain:
             self._set_aside(key, error)
             return
         if partition is not None:
+            partition.derive(self._derived.definitions)
             self._held[key] = Held(partition, cautious=0 if partition.clean else self._count)
+            self._held[key].shipper.begin()
             self._held = dict(sorted(self._held.items(), key=lambda pair: pair[1].partition.signal != METRICS))
             level = logging.DEBUG if partition.clean else logging.INFO  # each slice takes its partitions anew
             facts = " ".join(f"{name} {value}" for name, value in partition.facts().items())
@@ -277,6 +309,7 @@ class Drain:
         failpoint.hit("drain.committed")
         held.committed_at = time.monotonic()
         self._settle(held, batch)
+        self._ship(held)
         self._look_ahead(held, entries, batch)
         self._account(partition.signal, entries, batch)
         partition.tidy()
@@ -288,6 +321,13 @@ class Drain:
         self.streams.settle(held.partition.signal, held.partition.number, batch.settled, held.unpublished)
         held.unpublished.clear()
 
+    def _ship(self, held: Held) -> None:
+        """Send on what was derived from logs. A bus that does not take it now holds up nothing else."""
+        try:
+            held.shipper.pump(lambda: self._transport, time.monotonic())
+        except (BusFull, BusUnavailable, BusRefused) as error:
+            self._say_trouble(error)
+
     def _look_ahead(self, held: Held, entries: list[Entry], batch: Batch) -> None:
         """Pass over entries that must wait, for a while, so that those behind them are reached."""
         if batch.deferred and held.cursor == "0-0":
@@ -298,6 +338,7 @@ class Drain:
             held.cursor = "0-0"
 
     def _idle(self, held: Held) -> None:
+        self._ship(held)
         held.partition.tidy()
         if time.monotonic() >= held.rewind_at:
             held.cursor = "0-0"

@@ -27,6 +27,7 @@ from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.derived_metrics import InForce
 from monitoring.pipeline.store.outbox import Outbox
 
 __all__ = ["MAINTENANCE_SECONDS", "Observed", "Ticker", "claim_bus", "drains_to_enqueue", "drains_to_remove", "run"]
@@ -87,6 +88,7 @@ class Ticker:
         self._heartbeat = bool(chosen.text("heartbeat_url"))
         self._beaten_at: float | None = None
         self._outbox_trouble = False
+        self._derived = InForce(chosen)
         self._maintained_at: float | None = None
         self._swept_at: float | None = None
 
@@ -97,6 +99,7 @@ class Ticker:
         the next tick finds the same.
         """
         self._announce()
+        self._tell_derived()
         names = self._tend_drains()
         if self._due(self._maintained_at, now, MAINTENANCE_SECONDS):
             if jobs.queued(self._client, jobs.MAINTENANCE) == 0 and jobs.enqueue(self._client, jobs.MAINTENANCE):
@@ -114,6 +117,7 @@ class Ticker:
     def close(self) -> None:
         """Give up the catalog and control.db; the client is its owner's."""
         self._catalog.close()
+        self._derived.close()
         if self._control is not None:
             self._control.close()
 
@@ -147,6 +151,16 @@ class Ticker:
         except MonitoringError:
             return False  # `_notices_due` has said it
         return self._alerts.due(now)
+
+    def _tell_derived(self) -> None:
+        """Say once what is wrong with definitions of derived metrics: drains come and go."""
+        try:
+            if not self._derived.changed():
+                return
+        except MonitoringError:
+            return  # `_notices_due` says it
+        for error in self._derived.errors:
+            _log.warning("a metric is not derived: %s", error)
 
     def _opened(self) -> Control:
         """control.db, opened when it is first needed. Raises MonitoringError."""

@@ -162,6 +162,8 @@ TABLE: tuple[Setting, ...] = (
             "a JSON file with prices of models, in place of the built-in table"),
     Setting("MONITORING_RULES_DIR", None, "text", "path",
             "YAML files with alert rules, read again when they change. Default: rules in the data directory"),
+    Setting("MONITORING_DERIVED_FILE", None, "text", "path",
+            "a YAML file that defines metrics derived from logs, read again when it changes"),
     Setting("MONITORING_PUBLIC_URL", None, "text", "url",
             "where people reach the dashboard: links in notifications begin so. Default: host and port of the API"),
     Setting("MONITORING_ALLOW_PRIVATE_WEBHOOKS", False, "flag", "",

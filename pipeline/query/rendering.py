@@ -10,7 +10,7 @@ from monitoring.pipeline.events.levels import name
 from monitoring.pipeline.query.ranges import format_ns
 from monitoring.pipeline.store.rows import timestamp_ns
 
-__all__ = ["EventId", "event_of", "public_id", "read_public_id"]
+__all__ = ["EventId", "attributes_of", "event_of", "exception_of", "public_id", "read_public_id"]
 
 _MASK = (1 << 64) - 1
 _HEX_DIGITS = 16
@@ -64,9 +64,14 @@ def event_of(key: EventId, row: tuple[Any, ...], names: dict[int, str]) -> dict[
         "trace_id": trace_id,
         "span_id": span_id,
         "request_id": request_id,
-        "attributes": _attributes(attributes),
-        "exception": _json(exception) if exception else None,
+        "attributes": attributes_of(attributes),
+        "exception": exception_of(exception),
     }
+
+
+def exception_of(text: str) -> Any:
+    """The exception of such a column; None where there is none."""
+    return _json(text) if text else None
 
 
 def _json(text: str) -> Any:
@@ -76,7 +81,7 @@ def _json(text: str) -> Any:
         return text
 
 
-def _attributes(text: str) -> dict[str, Any]:
-    """The attributes; what is no JSON object stands under one key, so that nothing is hidden."""
+def attributes_of(text: str) -> dict[str, Any]:
+    """The attributes of such a column; what is no JSON object stands under one key, so that nothing is hidden."""
     found = _json(text) if text else {}
     return found if isinstance(found, dict) else {"unreadable": found}

@@ -57,6 +57,7 @@ __all__ = [
     "count_ids",
     "count_minutes",
     "fitting",
+    "on_rows",
     "rows_between",
     "select_boundary",
     "select_ids",
@@ -128,6 +129,11 @@ def compile_query(node: Node, segment: Segment) -> Compiled:
     part = _Compiler(segment).part(node)
     empty = part.expression == NOTHING or FALSE in (part.residual, part.full)
     return Compiled(None if empty else index.render(part.expression), part.residual, empty)
+
+
+def on_rows(node: Node, segment: Segment) -> Clause:
+    """The whole query as a condition on rows of `log`, where the index is not asked."""
+    return _Compiler(segment).part(node).full
 
 
 class _Compiler:

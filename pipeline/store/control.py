@@ -2,8 +2,8 @@
 
 `Control` is the open file. What it holds has a module for each noun beside this one: keys.py the API keys,
 promises.py the idempotency records, searches.py the saved searches, sessions.py the browser sessions, audit.py
-the audit log, outbox.py the notices, channels.py where those go, rules.py, alerts.py, seen.py and silences.py what
-is wrong and who was told, purges.py what is to be purged.
+the audit log, outbox.py the notices, channels.py where those go, derived_metrics.py what is derived from logs,
+rules.py, alerts.py, seen.py and silences.py what is wrong and who was told, purges.py what is to be purged.
 Commits are fsynced (`synchronous=FULL`): a revoked key must stay revoked, and what was promised under an
 Idempotency-Key must be kept over a power cut.
 """
@@ -114,6 +114,10 @@ _MIGRATIONS = (
         id INTEGER PRIMARY KEY AUTOINCREMENT, actor TEXT NOT NULL, created INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'waiting', ended INTEGER, query TEXT, start INTEGER NOT NULL, end INTEGER NOT NULL,
         result BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE derived_metric(
+        name TEXT PRIMARY KEY, data BLOB NOT NULL, changed INTEGER NOT NULL, changed_by TEXT NOT NULL) WITHOUT ROWID;
     """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""

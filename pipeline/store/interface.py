@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
+from monitoring.pipeline.derived.definition import Definition
+from monitoring.pipeline.derived.shipping import Kept
 from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.context import Context
 from monitoring.pipeline.query.facets import Facets
@@ -93,6 +95,15 @@ class Writer(Protocol):
 
     def tidy(self) -> None:
         """Do a piece of the work that makes reading faster, if there is any: a tenth of a second at most."""
+        ...
+
+    def derive(self, definitions: Sequence[Definition]) -> None:
+        """Gather these metrics from the events that are written from now on, in the commit that writes them."""
+        ...
+
+    @property
+    def deriving(self) -> Kept | None:
+        """Where what was gathered is kept until the metric store has it; None where nothing is gathered."""
         ...
 
     def set_load(self, *, heavy: bool) -> None:

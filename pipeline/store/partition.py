@@ -23,6 +23,7 @@ from monitoring.pipeline import failpoint
 from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.derived.definition import Definition
 from monitoring.pipeline.errors import StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import lease, rollover, suspects
@@ -31,6 +32,7 @@ from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_pa
 from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.letter import DeadLetter
+from monitoring.pipeline.store.log_segment import LogContents
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.segment import Segment, create
 from monitoring.pipeline.store.space import space_needed
@@ -129,6 +131,7 @@ class Partition:
         self._catalog, self._limits, self._me, self._now_ns = catalog, limits, me, now_ns
         self.segment = segment
         self._tidy_at = float("-inf")
+        self._definitions: Sequence[Definition] = ()
         self._suspected = suspects.known(segment)
         # Attempts that nobody died of: all of them if the last holder left in order.
         self._survived = set(self._suspected) if clean else set()
@@ -224,6 +227,18 @@ class Partition:
         with self.segment.transaction():
             contents.tidy(self._now_ns())
 
+    def derive(self, definitions: Sequence[Definition]) -> None:
+        """Gather these metrics from what is written from now on; of logs only."""
+        self._definitions = definitions
+        if (contents := self.deriving) is not None:
+            contents.derive(definitions, self._now_ns)
+
+    @property
+    def deriving(self) -> LogContents | None:
+        """The active segment's contents, with the outbox of what was derived; None of metrics."""
+        contents = self.segment.contents
+        return contents if isinstance(contents, LogContents) else None
+
     def set_load(self, *, heavy: bool) -> None:
         """Spend memory on large batches, or give it back."""
         self.segment.set_memory(large=heavy)
@@ -261,6 +276,7 @@ class Partition:
         self.segment = Segment(path)
         self.segment.epoch = old.epoch
         old.close()
+        self.derive(self._definitions)
 
     def release(self) -> None:
         """Give the lease back cleanly and close the file."""

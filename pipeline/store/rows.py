@@ -71,6 +71,16 @@ class Dimensions:
             self._next += 1
         return found
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def by_kind(self) -> dict[str, dict[str, int]]:
+        """The numbers of all strings, by kind and value."""
+        found: dict[str, dict[str, int]] = {}
+        for (kind, value), number in self._ids.items():
+            found.setdefault(kind, {})[value] = number
+        return found
+
     def take_new(self) -> list[tuple[int, str, str]]:
         """Rows for the dimension table that are not yet in it."""
         new, self._new = self._new, []
