@@ -7,8 +7,8 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols \
-  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit docs install \
-  clean
+  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit \
+  test-browser-short screenshots docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -95,6 +95,13 @@ dashboard-check: api/dashboard/node_modules/.installed  ## the dashboard's types
 
 test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 SHOTS=folder
 	PYTHON=$(CURDIR)/$(BIN)/python node --test --test-concurrency=1 tests/browser/dashboard.test.mjs
+
+test-browser-short: $(BIN)/.server api/dashboard/node_modules/.installed  ## the same in a short form: every page, a login, a search, an alert from the phone
+	PYTHON=$(CURDIR)/$(BIN)/python node --test --test-concurrency=1 \
+	  --test-name-pattern='failed request: desktop|logs in|clicking narrows|from the phone' tests/browser/dashboard.test.mjs
+
+screenshots: $(BIN)/.server api/dashboard/node_modules/.installed  ## renew docs/images/; URL=… KEY=… of an instance that runs, or one is played
+	URL="$(URL)" KEY="$(KEY)" PYTHON=$(CURDIR)/$(BIN)/python node tests/browser/screenshots.mjs
 
 docs: $(BIN)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m tests.reference

@@ -1,7 +1,7 @@
 // The dashboard in a real browser on a real instance: `make test-browser`.
 // PAYLOADS=500 makes the long form of the script injections; SHOTS=folder keeps a picture of every page.
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { AXE, DESKTOP, launch, open, PHONE, settled, visit } from "./browser.mjs";
 import { Instance, until } from "./instance.mjs";
@@ -49,9 +49,9 @@ for (const [name, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE }
   });
 }
 
-for (const scheme of ["light", "dark"]) {
-  test(`axe finds nothing serious on any page: ${scheme}`, async () => {
-    await on(DESKTOP, async (page) => {
+for (const [scheme, viewport] of [["light", DESKTOP], ["dark", DESKTOP], ["light", PHONE]]) {
+  test(`axe finds nothing serious on any page: ${scheme}, ${viewport.width} pixels wide`, async () => {
+    await on(viewport, async (page) => {
       const found = [];
       for (const path of PAGES) {
         await visit(page, instance, path);
@@ -193,6 +193,67 @@ test("a dead letter is shown as it came", async () => {
     await visit(page, instance, "/pipeline");
     await page.getByRole("row").filter({ hasText: "this is no event" }).getByRole("button", { name: "Open" }).click();
     await page.getByRole("dialog").getByText("this is no event").waitFor();
+  });
+});
+
+test("a dead letter is replayed, and what it says then is told", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/pipeline");
+    await page.getByRole("row").filter({ hasText: "this is no event" }).getByRole("button", { name: "Open" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Replay" }).click();
+    await page.getByRole("dialog").locator('[role="status"], [role="alert"]').filter({ hasText: /\w/ }).first().waitFor();
+    page.wrong = page.wrong.filter((one) => !/replay|the server responded with a status of 4/.test(one)); // one that is no event still is none
+  });
+});
+
+test("alerts are silenced with a reason, and the silence is listed", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/alerts?tab=silences");
+    await page.getByRole("button", { name: "New silence" }).click();
+    await page.getByLabel("Alerts that match all of these").fill("service=nobody");
+    await page.getByLabel("Reason").fill("planned migration");
+    await page.getByRole("dialog").getByRole("button", { name: "Silence", exact: true }).click();
+    await page.getByText("planned migration").waitFor();
+  });
+});
+
+test("a channel is made, and its test says what came of it", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/alerts?tab=channels");
+    await page.getByRole("button", { name: "New channel" }).click();
+    await page.getByRole("textbox", { name: /^Name/ }).fill("nowhere");
+    await page.getByRole("textbox", { name: /^Address/ }).fill("https://127.0.0.1:9/hook");
+    await page.getByLabel("Rules that name no channel use it").uncheck();
+    await page.getByRole("button", { name: "Save" }).click();
+    const row = page.getByRole("row").filter({ hasText: "nowhere" });
+    await row.getByRole("button", { name: "Test" }).click();
+    await row.getByText(/delivered|waits/).waitFor();
+  });
+});
+
+test("what a search finds is exported as CSV", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/logs?query=service:gateway");
+    await page.getByRole("button", { name: "More" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Export as CSV").click()]);
+    const text = await readFile(await download.path(), "utf8");
+    assert.match(text, /timestamp/);
+    assert.match(text, /gateway/);
+  });
+});
+
+test("Explore goes from the list of metrics to a chart, and takes another expression beside it", async () => {
+  await on(DESKTOP, async (page) => {
+    await visit(page, instance, "/explore?board=own");
+    await page.getByRole("button", { name: /^shop_orders_total/ }).click();
+    await page.waitForURL(/expr=sum/);
+    await page.getByRole("region", { name: "Latest values" }).waitFor();
+    await page.getByRole("button", { name: "Another expression" }).click();
+    await page.getByLabel("Expression 2", { exact: true }).fill("vector(1)");
+    await page.getByLabel("Expression 2", { exact: true }).press("Enter");
+    await page.waitForURL(/expr=.*expr=vector/);
+    await page.getByRole("button", { name: "Remove expression 2" }).click();
+    await page.waitForURL((url) => url.searchParams.getAll("expr").length === 1);
   });
 });
 

@@ -6,7 +6,7 @@ import { serverNow } from "../lib/client";
 import { unitOf } from "../lib/format";
 import { term } from "../lib/query";
 import { useMay } from "../lib/session";
-import { ago, clock, formatFull } from "../lib/time";
+import { ago, clock, formatFull, secondsOf } from "../lib/time";
 import { useRange } from "../lib/url";
 import { Button } from "../ui/button";
 import { LevelTag } from "../ui/level";
@@ -105,13 +105,17 @@ function Lines({ rule, alert }: { rule: Rule; alert: Alert }): ReactNode {
   const labels = (rule.group_by ?? []).filter((name) => alert.labels[name]).map((name) => term(name, alert.labels[name]!));
   const query = [rule.query ? (/\bOR\b/.test(rule.query) ? `(${rule.query})` : rule.query) : "", ...labels].filter(Boolean).join(" ");
   const end = alert.resolved_at ?? "now";
-  const range = { start: new Date(Date.parse(alert.started_at) - 600_000).toISOString(), end };
-  const { data, error } = useEvents({ query, range }, true, true);
+  const before = Math.max(600, secondsOf(rule.window ?? "")) * 1000; // what it counted lies in its window
+  const range = { start: new Date(Date.parse(alert.started_at) - before).toISOString(), end };
+  const { data, error, isPending } = useEvents({ query, range }, true, true);
+  const events = eventsOf(data);
   return (
     <Panel title="What was said" flush actions={<Link className="px-1 text-xs text-accent" to={`/logs?${new URLSearchParams({ query, start: range.start, end })}`}>All of it</Link>}>
       {error && <Failure error={error} />}
-      <ol className="py-1 font-mono text-xs">
-        {eventsOf(data).slice(0, 10).map((event) => (
+      {isPending && <Waiting />}
+      {data && events.length === 0 && <p className="px-3 py-2 text-soft">Nothing that matches is stored any more.</p>}
+      <ol className={events.length ? "py-1 font-mono text-xs" : "hidden"}>
+        {events.slice(0, 10).map((event) => (
           <li key={event.id} className="flex gap-2 px-3 py-0.5">
             <time className="shrink-0 text-soft">{clock(Date.parse(event.timestamp), zone, 3)}</time>
             <LevelTag level={event.level} />
@@ -139,7 +143,7 @@ function History({ id, may }: { id: string; may: boolean }): ReactNode {
         {data?.history.map((one) => (
           <li key={one.number} className="flex flex-wrap gap-x-3">
             <time className="text-soft tabular-nums">{formatFull(one.at, zone).slice(0, 19)}</time>
-            <span className="font-medium">{one.from && one.from !== one.to ? `${one.from} → ${one.to}` : one.kind}</span>
+            <span className="font-medium">{one.from && one.from !== one.to ? `${one.from} → ${one.to}` : one.kind === "transition" ? one.to : one.kind}</span>
             <span className="text-soft">{one.actor}</span>
             {one.note && <span className="min-w-0 wrap-anywhere">{one.note}</span>}
           </li>

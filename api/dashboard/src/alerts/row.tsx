@@ -13,6 +13,9 @@ const SEVERITIES: Record<Severity, "accent" | "warn" | "bad"> = { info: "accent"
 const BARS: Record<Severity, string> = { info: "bg-bar-info", warning: "bg-bar-warn", critical: "bg-bar-bad" };
 const STATES: Record<AlertState, "plain" | "bad" | "warn" | "good"> = { pending: "plain", active: "bad", acknowledged: "warn", resolved: "good" };
 
+/** Operators as they are printed. */
+export const SIGNS: Record<string, string> = { ">=": "≥", "<=": "≤", "!=": "≠", "==": "=" };
+
 export function SeverityBadge({ severity }: { severity: Severity }): ReactNode {
   return <Badge tone={SEVERITIES[severity] ?? "plain"}>{severity}</Badge>;
 }
@@ -24,7 +27,7 @@ export function StateBadge({ alert }: { alert: Pick<Alert, "state" | "acknowledg
 /** The measured value with what it is measured against. */
 export function valueWords(alert: Alert): string {
   if (alert.value === null) return "";
-  return `${count(alert.value)}${alert.threshold === null ? "" : ` (${alert.operator ?? ">="} ${count(alert.threshold)})`}`;
+  return `${count(alert.value)}${alert.threshold === null ? "" : ` (${SIGNS[alert.operator ?? ">="] ?? alert.operator} ${count(alert.threshold)})`}`;
 }
 
 /** An alert in a list, with what can be done about it. */
@@ -50,7 +53,7 @@ export function AlertRow({ alert }: { alert: Alert }): ReactNode {
           {alert.flapping && <Badge tone="warn">flapping</Badge>}
           {alert.held && <Badge title={`Nobody is told: ${alert.held}`}>held</Badge>}
           <span className="text-2xs text-soft tabular-nums">
-            {valueWords(alert)} {alert.state === "resolved" && alert.resolved_at ? `ended ${ago(alert.resolved_at, serverNow())}` : ago(alert.active_at ?? alert.started_at, serverNow())}
+            {valueWords(alert)}{alert.value !== null && " · "}{alert.state === "resolved" && alert.resolved_at ? `ended ${ago(alert.resolved_at, serverNow())}` : `began ${ago(alert.active_at ?? alert.started_at, serverNow())}`}
           </span>
         </div>
         {may && alert.state !== "resolved" && (

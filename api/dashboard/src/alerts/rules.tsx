@@ -8,7 +8,7 @@ import { Badge, Panel } from "../ui/panel";
 import { Table } from "../ui/table";
 import { useChange, useRules, type Rule } from "./data";
 import { RuleEditor } from "./editor";
-import { SeverityBadge } from "./row";
+import { SeverityBadge, SIGNS } from "./row";
 
 const NEW: Rule = { name: "", kind: "metric", expr: "", operator: ">", threshold: null, for: "5m", interval: "60s", severity: "warning", annotations: {}, channels: [], enabled: true };
 
@@ -50,7 +50,7 @@ export function Rules(): ReactNode {
               cell: (rule) => (
                 <>
                   <span className="font-medium">{rule.name}</span>
-                  <span className="block max-w-md truncate font-mono text-2xs text-soft">{rule.kind === "metric" ? `${rule.expr ?? ""} ${rule.threshold === null || rule.threshold === undefined ? "" : `${rule.operator} ${rule.threshold}`}` : (rule.query ?? "")}</span>
+                  <span className="block max-w-md truncate font-mono text-2xs text-soft">{conditionOf(rule)}</span>
                 </>
               ),
             },
@@ -93,4 +93,12 @@ function Status({ rule }: { rule: Rule }): ReactNode {
       {rule.status?.note && <span className="block max-w-56 truncate text-2xs text-soft">{rule.status.note}</span>}
     </span>
   );
+}
+
+/** What a rule looks at, in a line. */
+function conditionOf(rule: Rule): string {
+  if (rule.kind === "delivery") return "";
+  if (rule.kind === "heartbeat") return `silence of ${rule.query || "any service"} for ${rule.window ?? "5m"}`;
+  const against = rule.threshold === null || rule.threshold === undefined ? "" : `${SIGNS[rule.operator ?? ">="] ?? rule.operator} ${rule.threshold}`;
+  return rule.kind === "metric" ? `${rule.expr ?? ""} ${against}` : `${rule.query || "all events"} ${against} in ${rule.window ?? "5m"}`;
 }

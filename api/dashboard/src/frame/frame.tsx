@@ -67,7 +67,7 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
       </nav>
       <div className="flex min-h-0 min-w-0 flex-1 flex-col">
         <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-panel px-3 sm:px-4">
-          <h1 className={`min-w-0 truncate text-sm font-semibold ${here?.timed ? "max-sm:sr-only" : ""}`}>{here?.name ?? "monitoring"}</h1>
+          <h1 className={`min-w-0 truncate text-sm font-semibold ${here?.timed ? "max-[380px]:sr-only" : ""}`}>{here?.name ?? "monitoring"}</h1>
           <span className="flex-1" />
           {here?.timed && <TimePicker />}
           <RefreshControl />

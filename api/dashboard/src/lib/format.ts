@@ -13,6 +13,11 @@ export function count(value: number): string {
   return trim(value);
 }
 
+/** `1 event`, `2 events`. */
+export function several(number: number, noun: string): string {
+  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 function trim(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, between, clock, describeRange, fromInput, isRelative, resolve, resolveRange, stepFor, toInput } from "./time";
+import { ago, between, clock, describeRange, fromInput, isRelative, resolve, resolveRange, secondsOf, stepFor, toInput } from "./time";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");
 
@@ -47,4 +47,10 @@ test("a chart's step is round and gives no more points than asked for", () => {
   expect(stepFor({ start: NOW - 3_600_000, end: NOW }, 240)).toBe(15);
   expect(stepFor({ start: NOW - 7 * 86_400_000, end: NOW }, 240)).toBe(3600);
   expect(stepFor({ start: NOW - 1000 * 86_400_000, end: NOW }, 240) % 86_400).toBe(0);
+});
+
+test("durations are added up, and what is none has no length", () => {
+  expect(secondsOf("40m")).toBe(2400);
+  expect(secondsOf("1h30m")).toBe(5400);
+  expect(secondsOf("soon")).toBe(0);
 });

@@ -140,6 +140,12 @@ export function ago(text: string | number, now: number): string {
   return seconds > 0 ? `${words} ago` : `in ${words}`;
 }
 
+/** Seconds of a duration such as `5m` or `1h30m`; what is none has 0. */
+export function secondsOf(text: string): number {
+  const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+  return [...text.matchAll(/(\d+)([smhdw])/g)].reduce((sum, [, number, unit]) => sum + Number(number) * units[unit!]!, 0);
+}
+
 /** What a field of type `datetime-local` holds for a moment. */
 export function toInput(ms: number, zone: Zone): string {
   return `${dayOf(ms, zone)}T${clock(ms, zone)}`;

@@ -35,7 +35,7 @@ function FacetValues({ facet, query, onTerm }: { facet: Facet; query: string; on
           const on = standing.includes(text);
           return (
             <li key={value} className="group relative flex items-center rounded hover:bg-raised">
-              <span aria-hidden="true" className={`absolute bottom-0 left-1.5 h-0.5 rounded-full ${facet.field === "level" ? levelBar(value) : "bg-bar-info"}`} style={{ width: `calc(${(size / top) * 100}% - 0.75rem)` }} />
+              <span aria-hidden="true" className={`absolute bottom-0 left-1.5 h-0.5 rounded-full ${facet.field === "level" ? levelBar(value) : "bg-bar-info"}`} style={{ width: `max(3px, calc(${(size / top) * 100}% - 0.75rem))` }} />
               <button type="button" aria-pressed={on} title={`${value || "(empty)"}: look for it`} onClick={() => onTerm(text)} className={`flex h-7 min-w-0 flex-1 items-center justify-between gap-2 px-1.5 text-left ${on ? "font-semibold text-accent" : ""}`}>
                 <span className="truncate">{facet.field === "level" ? value.toLowerCase() : value || "(empty)"}</span>
                 <span className="text-2xs text-soft tabular-nums">{count(size)}</span>

@@ -220,7 +220,7 @@ function liveWords(state: string, shown: number, missed: number): string {
 function Newer({ live, waiting, paused, reading, onNewest }: { live: boolean; waiting: number; paused: boolean; reading: boolean; onNewest: () => void }): ReactNode {
   if (live ? waiting === 0 && !paused : !reading) return null;
   return (
-    <div className="pointer-events-none absolute inset-x-0 top-2 z-20 flex justify-center">
+    <div className={`pointer-events-none absolute inset-x-0 z-20 flex justify-center ${live ? "top-2" : "bottom-3"}`}>
       <Button small look="main" icon="up" className="pointer-events-auto rounded-full px-3 shadow-lg" onClick={onNewest}>
         {live ? (waiting ? `${count(waiting)} new` : "Paused") : "To the newest"}
       </Button>

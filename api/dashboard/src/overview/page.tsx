@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, type ReactNode } from "react";
 import { Link } from "react-router";
 import { get, serverNow } from "../lib/client";
-import { count, duration, inUnit } from "../lib/format";
+import { count, duration, inUnit, several } from "../lib/format";
 import { useRefreshInterval } from "../lib/preferences";
 import { term } from "../lib/query";
 import { useRange } from "../lib/url";
@@ -106,10 +106,10 @@ function Numbers({ overview }: { overview: Overview }): ReactNode {
   const shown = (value: number | null | undefined, write: (value: number) => string) => (value === null || value === undefined ? "–" : write(value));
   // Tones follow the default rules: CPU > 80 %, memory > 90 %, disk > 85 %, errors > 10 %, slow > 5 s.
   return (
-    <div className="grid grid-cols-2 gap-2 sm:grid-cols-[repeat(auto-fit,minmax(7.5rem,1fr))]">
+    <div className="grid grid-cols-2 gap-2 max-sm:[&>:last-child:nth-child(odd)]:col-span-2 sm:grid-cols-[repeat(auto-fit,minmax(6.75rem,1fr))]">
       <Figure name="Requests" value={shown(requests?.rate, (value) => inUnit(value, "rate"))} note={`last ${duration(overview.window_seconds)}`} />
       <Figure name="Failed requests" value={shown(requests?.error_rate, (value) => inUnit(value, "ratio"))} tone={tone(requests?.error_rate, 0.02, 0.1)} note="answered 5xx" />
-      <Figure name="Latency, 95 of 100" value={shown(requests?.p95, duration)} note={`half: ${shown(requests?.p50, duration)}`} tone={tone(requests?.p95, 1, 5)} />
+      <Figure name="Latency p95" value={shown(requests?.p95, duration)} note={`half: ${shown(requests?.p50, duration)}`} tone={tone(requests?.p95, 1, 5)} />
       <Figure name="CPU" value={shown(system?.cpu_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.cpu_percent, 70, 80)} note="busiest host" />
       <Figure name="Memory" value={shown(system?.memory_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.memory_percent, 80, 90)} note="fullest host" />
       <Figure name="Disk" value={shown(system?.disk_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.disk_percent, 75, 85)} note="fullest disk" />
@@ -155,7 +155,7 @@ function Services({ overview }: { overview: Overview }): ReactNode {
                 <span className={levelBar("INFO")} style={{ width: `${((one.events - one.errors) / top) * 100}%` }} />
               </span>
               <span className="w-40 text-right text-2xs text-soft tabular-nums">
-                {count(one.events)} events, <span className={one.errors ? "font-semibold text-bad" : ""}>{count(one.errors)} errors</span>
+                {several(one.events, "event")}, <span className={one.errors ? "font-semibold text-bad" : ""}>{several(one.errors, "error")}</span>
               </span>
             </Link>
           </li>

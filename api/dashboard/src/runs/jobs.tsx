@@ -42,10 +42,12 @@ export function Jobs(): ReactNode {
             {
               name: "model",
               cell: (job) => (
-                <button type="button" aria-pressed={job === chosen} className={`text-left font-medium ${job === chosen ? "text-accent" : ""}`} onClick={() => change({ run: job.runId })}>
-                  {job.model || job.runId}
-                  <span className="block text-2xs font-normal text-soft">{[job.baseModel, job.dataset].filter(Boolean).join(" · ")}</span>
-                </button>
+                <div className="min-w-28">
+                  <button type="button" aria-pressed={job === chosen} className={`text-left font-medium whitespace-nowrap ${job === chosen ? "text-accent" : ""}`} onClick={() => change({ run: job.runId })}>
+                    {job.model || job.runId}
+                  </button>
+                  <p className="text-2xs text-soft">{[job.baseModel, job.dataset].filter(Boolean).join(" · ")}</p>
+                </div>
               ),
             },
             { name: "state", cell: (job) => <State job={job} /> },
@@ -122,9 +124,15 @@ function JobDetail({ job }: { job: Job }): ReactNode {
   );
 }
 
+/** One metric over the steps that told it: one that comes every tenth step is a line too; a NaN is a gap. */
 function Metric({ name, x, values, smooth }: { name: string; x: number[]; values: (number | null)[]; smooth: boolean }): ReactNode {
-  const lines = useMemo(() => [{ label: name, values: (smooth ? smoothed(values) : values).map((one) => (one !== null && Number.isFinite(one) ? one : null)) }], [name, values, smooth]);
-  return <LineChart label={`${name} by step`} x={x} lines={lines} unit="count" time={false} height={170} sync="run" />;
+  const told = useMemo(() => values.flatMap((value, at) => (value === null ? [] : [at])), [values]);
+  const steps = useMemo(() => told.map((at) => x[at]!), [told, x]);
+  const lines = useMemo(() => {
+    const own = told.map((at) => values[at]!);
+    return [{ label: name, values: (smooth ? smoothed(own) : own).map((one) => (one !== null && Number.isFinite(one) ? one : null)) }];
+  }, [name, told, values, smooth]);
+  return <LineChart label={`${name} by step`} x={steps} lines={lines} unit="count" time={false} height={170} sync="run" />;
 }
 
 const WEIGHT = 0.8; // of what was before, as the usual training boards have it

@@ -66,7 +66,7 @@ export function LineChart({ x, lines, unit, time = true, zone = "local", height 
         tzDate: zone === "utc" ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : undefined,
         cursor: { y: false, sync: sync ? { key: sync } : undefined, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         padding: [10, 12, 0, 0],
-        scales: { x: { time, range: (_, low, high) => (low === high ? [low - 60, high + 60] : [low, high]) }, y: { range: (_, low, high) => span(low, high) } },
+        scales: { x: { time, range: (_, low, high) => (low === high ? [low - 60, high + 60] : [low, high]) }, y: { range: (_, low, high) => (joined ? around(low, high) : span(low, high)) } },
         axes: [
           time ? { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((tick) => tickText(tick, zone)) } : { ...axis, size: 26 },
           { ...axis, size: 64, incrs: unit.startsWith("bytes") ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => inUnit(tick, unit)) },
@@ -140,6 +140,13 @@ function span(low: number | null, high: number | null): [number, number] {
   const bottom = Math.min(0, low);
   const top = Math.max(0, high);
   return top === bottom ? [bottom, bottom + 1] : [bottom === 0 ? 0 : bottom * 1.08, top * 1.08];
+}
+
+/** Scores lie close together, far from 0: their axis is about them. */
+function around(low: number | null, high: number | null): [number, number] {
+  if (low === null || high === null || low === high) return span(low, high);
+  const air = (high - low) * 0.15;
+  return [low - air, high + air];
 }
 
 function useTheme(): string {
