@@ -83,6 +83,7 @@ def made_again(instance: Instance) -> None:
     instance.call("PUT", "/api/v1/maintenance-windows/none", json=window)
     channel = {"kind": "slack", "config": {"url": "https://hooks.example/x"}}
     instance.call("PUT", "/api/v1/channels/nothing", json=channel)
+    instance.call("PUT", "/api/v1/derived-metrics/none", json={"kind": "counter", "query": "x"})
 
 
 NOT_SEEN = {

@@ -185,7 +185,8 @@ def test_late_data_make_a_rule_stale_and_end_nothing(desk):
 
 
 def test_a_rule_that_fails_says_so_and_the_others_go_on(desk):
-    desk.rules.create(rule_of({"name": "broken", "kind": "metric", "expr": "sum("}), "test")
+    broken = 'label_replace(vector(1), "a", "$1", "b", "(")'
+    desk.rules.create(rule_of({"name": "broken", "kind": "metric", "expr": broken}), "test")
     desk.rule(query="level:error", threshold=3)
     desk.add(5, level=17)
     assert desk.turn() == 2
