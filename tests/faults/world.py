@@ -65,9 +65,19 @@ class Bus(Streams):
         self._last: dict[str, tuple[int, int]] = {}
 
     @property
-    def client(self) -> Bus:  # type: ignore[override]  # a drain closes its client, and nothing else
+    def client(self) -> Bus:  # type: ignore[override]  # a drain counts through its client, and closes it
         """Itself."""
         return self
+
+    def pipeline(self, transaction: bool) -> Bus:
+        """Itself: what a drain counts for `/metrics` goes nowhere here."""
+        return self
+
+    def hincrbyfloat(self, name: str, key: str, amount: float) -> None:
+        """Nothing."""
+
+    def execute(self) -> None:
+        """Nothing."""
 
     def close(self) -> None:
         """There is nothing to close."""
