@@ -44,6 +44,12 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, whatever the order of the others: at the end one of two workers would wait for them."""
+    items.sort(key=lambda item: item.get_closest_marker("faults") is None)
+
+
 class ValkeyServer:
     """A private real server on a unix socket, which a test may kill, stop and start again.
 
