@@ -20,7 +20,7 @@ from tests.api.test_metrics import series, stored
 from tests.deltas import connections
 from tests.instance import Instance
 
-NOW = time.time_ns() // 10**6
+NOW = time.time_ns() // 10**6 + 3_600_000  # blocks that are over would be packed
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
 
