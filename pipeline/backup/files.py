@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["copy_file", "sync_directory", "sync_file", "sync_tree"]
+from monitoring.pipeline.durable import sync
+
+__all__ = ["copy_file", "sync_tree"]
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -17,26 +19,8 @@ def copy_file(source: Path, target: Path) -> None:
             shutil.copyfileobj(reading, writing, 1 << 20)
 
 
-def sync_file(path: Path) -> None:
-    """Bring a file to the disk."""
-    _sync(path, os.O_RDONLY)
-
-
-def sync_directory(path: Path) -> None:
-    """Bring the names in a directory to the disk."""
-    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
-
-
 def sync_tree(root: Path) -> None:
     """Bring everything below a directory to the disk, and its own names."""
     for path in root.rglob("*"):
-        _sync(path, os.O_RDONLY | (os.O_DIRECTORY if path.is_dir() else 0))
-    sync_directory(root)
-
-
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)
+    sync(root)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from monitoring.pipeline.backup.files import copy_file, sync_directory, sync_tree
+from monitoring.pipeline.backup.files import copy_file, sync_tree
 from monitoring.pipeline.backup.manifest import Manifest
+from monitoring.pipeline.durable import sync
 from monitoring.pipeline.errors import PermanentError, StoreFull
 
 __all__ = ["Restored", "restore"]
@@ -56,7 +57,7 @@ def restore(
         for path in sorted(draft.iterdir(), key=lambda path: path.name == "catalog.db"):  # the catalog last
             path.rename(data / path.name)
         draft.rmdir()
-        sync_directory(data)
+        sync(data)
     except OSError as error:
         raise StoreFull(f"{data} cannot be written: {error}") from error
     finally:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import apsw
 
-from monitoring.pipeline.backup.files import copy_file, sync_directory, sync_file, sync_tree
+from monitoring.pipeline.backup.files import copy_file, sync_tree
 from monitoring.pipeline.backup.manifest import MANIFEST_FILE, Manifest, Stored, digest
 from monitoring.pipeline.backup.moment import Moment, Sealed, the_moment
 from monitoring.pipeline.backup.spool import SpoolMoment, spool_moment
 from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
+from monitoring.pipeline.durable import sync
 from monitoring.pipeline.errors import PermanentError, StoreFull
 from monitoring.pipeline.ingest import state
 from monitoring.pipeline.store import control
@@ -72,10 +73,10 @@ def save(
         manifest = _describe(draft, created, release, instance, rows, time.monotonic() - started)
         (draft / MANIFEST_FILE).write_bytes(manifest.to_json())
         (draft / MANIFEST_FILE).chmod(0o600)
-        sync_file(draft / MANIFEST_FILE)
+        sync(draft / MANIFEST_FILE)
         sync_tree(draft)
         draft.rename(target)
-        sync_directory(target.parent)
+        sync(target.parent)
     return manifest
 
 

@@ -25,6 +25,7 @@ import orjson
 
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.clock import NowNs, wall_ns
+from monitoring.pipeline.durable import sync
 from monitoring.pipeline.errors import StoreCorrupt, StoreFull
 from monitoring.pipeline.publish.forks import in_every_child
 from monitoring.pipeline.publish.salvage import fill_gaps, salvage
@@ -76,9 +77,9 @@ class Spool:
             try:
                 lock = _lock(begun)
                 _write_head(begun, signal, None, 0)
-                _sync_directory(begun)
+                sync(begun)
                 begun.rename(self.directory / lane)
-                _sync_directory(self.directory)
+                sync(self.directory)
             except OSError:
                 if lock >= 0:
                     os.close(lock)
@@ -231,7 +232,7 @@ class SpoolLane:
         path = self._path / f"{seq:020d}.frames"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._files.append(_File(seq, path, 0))
-        _sync_directory(self._path)
+        sync(self._path)
 
     def _roll_back(self) -> None:
         """Take back what a failed append left: the frames come again, and none may stand there twice."""
@@ -388,14 +389,6 @@ def _read_head(path: Path) -> tuple[str, int | None, int]:
         return "logs", None, 0
     except (ValueError, KeyError, TypeError) as error:
         raise StoreCorrupt(f"{path / 'head'} is damaged; set the directory aside: {error}") from error
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 _open_lanes: weakref.WeakSet[SpoolLane] = weakref.WeakSet()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
+from monitoring.pipeline.durable import write_once
 from monitoring.pipeline.errors import MonitoringError, PermanentError
 from monitoring.pipeline.store.control import FILE_NAME, Control
 
@@ -185,29 +185,9 @@ def _read_key(path: Path) -> str | None:
 def _create_key_file(path: Path) -> str:
     """The key in the file: ours, or that of another process that came first."""
     text = f"{_MARK}_{secrets.token_hex(_PREFIX_BYTES)}_{secrets.token_hex(_SECRET_BYTES)}"
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return _read_key(path) or _create_key_file(path)
-    finally:
-        draft.unlink()
-    _sync_directory(path.parent)
-    return text
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if write_once(path, text + "\n"):
+        return text
+    return _read_key(path) or _create_key_file(path)
 
 
 def _check(name: str, role: str, expires: int | None, quota: int | None, now: int) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import orjson
 
 from monitoring.pipeline import failpoint
+from monitoring.pipeline.durable import sync
 from monitoring.pipeline.query.promql.source import Times
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_coarse import coarse, summary, thinned
@@ -106,22 +107,14 @@ def build(path: Path, level: Level, before: Rolled | None, stopped: Callable[[],
     if not roll.complete:
         beside.unlink()
         return None
-    _sync(beside)
+    sync(beside)
     failpoint.hit("rollup.made")
     with contextlib.suppress(FileExistsError):
         os.link(beside, made.path)
-    _sync(directory)
+    sync(directory)
     failpoint.hit("rollup.linked")
     beside.unlink(missing_ok=True)
     return made
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_names(source: apsw.Connection, target: apsw.Connection) -> None:

@@ -6,7 +6,6 @@ read the whole directory is its owner and has all of them.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from monitoring.pipeline.durable import write_once
 from monitoring.pipeline.errors import StoreCorrupt
 
 __all__ = ["KEY_FILE", "SecretBox"]
@@ -74,17 +74,7 @@ class SecretBox:
 
     def _create(self) -> bytes:
         """Whole or not at all, and one only, whoever else creates it at the same time."""
-        draft = self._path.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another process came first
-                self._path.hardlink_to(draft)
-        finally:
-            draft.unlink()
+        write_once(self._path, secrets.token_hex(_KEY_BYTES) + "\n")
         key = self._read()
         if key is None:
             raise StoreCorrupt(f"{self._path} vanished while it was made")

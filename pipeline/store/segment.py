@@ -20,6 +20,7 @@ import orjson
 
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.clock import boot_seconds
+from monitoring.pipeline.durable import sync
 from monitoring.pipeline.errors import Fenced, StoreCorrupt
 from monitoring.pipeline.store.contents import Contents, StoredRows
 from monitoring.pipeline.store.kinds import contents_of
@@ -125,11 +126,11 @@ def create(
         for statement, rows in contents:
             connection.executemany(statement, rows)
         connection.execute("COMMIT")
-    _sync(beside)
+    sync(beside)
     failpoint.hit("rollover.created")
     with suppress(FileExistsError):
         os.link(beside, path)
-    _sync(path.parent)
+    sync(path.parent)
     beside.unlink(missing_ok=True)
 
 
@@ -143,14 +144,6 @@ def purged_rows(connection: apsw.Connection) -> int:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'purged'").get:
         return 0
     return int(connection.execute("SELECT ifnull(sum(rows), 0) FROM purged").get)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_readonly(path: Path, *, cache_kib: int = 1024) -> apsw.Connection:
