@@ -6,13 +6,11 @@ import errno
 import socket
 from contextlib import closing
 
+from monitoring.pipeline.addresses import reachable, url_of
 from monitoring.pipeline.errors import AlreadyRunning, SettingsError
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["address", "answers", "listen"]
-
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  looked up, not bound
-"""A listener on every address is reached on this machine by loopback."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -40,15 +38,13 @@ def listen(settings: Settings) -> socket.socket:
 
 def address(listener: socket.socket) -> str:
     """The URL of a listening socket, as one would type it on this machine."""
-    host, port = listener.getsockname()[:2]
-    host = _ANYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_of(*listener.getsockname()[:2])
 
 
 def answers(listener: socket.socket, path: str, *, timeout_seconds: float) -> int:
     """The status with which the API answers a GET; 0 where it does not in time."""
     host, port = listener.getsockname()[:2]
-    host = _ANYWHERE.get(host, host)
+    host = reachable(host)
     try:
         with closing(socket.create_connection((host, port), timeout_seconds)) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())

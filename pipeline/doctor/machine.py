@@ -11,6 +11,7 @@ import stat
 import sys
 from pathlib import Path
 
+from monitoring.pipeline.addresses import reachable
 from monitoring.pipeline.doctor.finding import Examined, Finding, ok, problem, warning
 
 __all__ = [
@@ -185,9 +186,8 @@ def port_free(seen: Examined) -> Finding:
 
 def _is_ours(host: str, port: int) -> bool:
     """Whether what listens there answers as our API does."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - looked up, not bound
     try:
-        with socket.create_connection((host, port), 2.0) as connection:
+        with socket.create_connection((reachable(host), port), 2.0) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             connection.settimeout(2.0)
             return b"application/json" in connection.recv(2048)
