@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -17,11 +18,12 @@ from flask import Response, request
 from monitoring.api.problems import Problem, problem_of, respond
 from monitoring.api.routes import DATA, Answer, Call, Route, request_id
 from monitoring.api.taking import Protocol, body_of, take
+from monitoring.pipeline.events.signals import LOGS, Signal
 from monitoring.pipeline.ingest import otlp_logs, otlp_spans
 from monitoring.pipeline.ingest.intake import Intake
 from monitoring.pipeline.ingest.messages import message_types
 
-__all__ = ["MEDIA", "PROTOBUF", "ROUTES", "answer_or_status", "post_logs", "post_traces", "wants_json"]
+__all__ = ["MEDIA", "PROTOBUF", "ROUTES", "answer_or_status", "post_logs", "post_traces", "protocols", "wants_json"]
 
 PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
@@ -81,44 +83,45 @@ def _reason(intake: Intake) -> str:
     return f"{reasons[0]}{more}; they are kept as dead letters"
 
 
-def _json_answer(member: str) -> Callable[[Intake], bytes]:
-    def answer(intake: Intake) -> bytes:
+def protocols(
+    name: str,
+    read_proto: Callable[..., Intake],
+    read_json: Callable[..., Intake],
+    *,
+    collector: str,
+    rejected: str,
+    signal: Signal = LOGS,
+    reason: Callable[[Intake], str] = _reason,
+) -> dict[bool, Protocol]:
+    """How a signal of OTLP is read and answered, by whether that is JSON.
+
+    `collector` names its service, `rejected` the member of the partial success that counts what was not taken.
+    """
+    head, *tail = rejected.split("_")
+    member = head + "".join(map(str.capitalize, tail))
+
+    def proto(intake: Intake) -> bytes:
+        module = import_module(f"opentelemetry.proto.collector.{collector}.v1.{collector}_service_pb2")
+        answer = getattr(module, f"Export{collector.capitalize()}ServiceResponse")()
+        if intake.rejected:
+            setattr(answer.partial_success, rejected, len(intake.rejected))
+            answer.partial_success.error_message = reason(intake)
+        return bytes(answer.SerializeToString())
+
+    def json(intake: Intake) -> bytes:
         if not intake.rejected:
             return b"{}"
-        told = {member: str(len(intake.rejected)), "errorMessage": _reason(intake)}
+        told = {member: str(len(intake.rejected)), "errorMessage": reason(intake)}
         return orjson.dumps({"partialSuccess": told})
 
-    return answer
+    return {
+        False: Protocol(read_proto, proto, 200, PROTOBUF, f"otlp {name}", signal),
+        True: Protocol(read_json, json, 200, _JSON, f"otlp {name} json", signal),
+    }
 
 
-def _proto_logs(intake: Intake) -> bytes:
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-
-    answer = ExportLogsServiceResponse()
-    if intake.rejected:
-        answer.partial_success.rejected_log_records = len(intake.rejected)
-        answer.partial_success.error_message = _reason(intake)
-    return bytes(answer.SerializeToString())
-
-
-def _proto_traces(intake: Intake) -> bytes:
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
-    answer = ExportTraceServiceResponse()
-    if intake.rejected:
-        answer.partial_success.rejected_spans = len(intake.rejected)
-        answer.partial_success.error_message = _reason(intake)
-    return bytes(answer.SerializeToString())
-
-
-_LOGS = {
-    False: Protocol(otlp_logs.read_proto, _proto_logs, 200, PROTOBUF, "otlp logs"),
-    True: Protocol(otlp_logs.read_json, _json_answer("rejectedLogRecords"), 200, _JSON, "otlp logs json"),
-}
-_TRACES = {
-    False: Protocol(otlp_spans.read_proto, _proto_traces, 200, PROTOBUF, "otlp traces"),
-    True: Protocol(otlp_spans.read_json, _json_answer("rejectedSpans"), 200, _JSON, "otlp traces json"),
-}
+_LOGS = protocols("logs", otlp_logs.read_proto, otlp_logs.read_json, collector="logs", rejected="rejected_log_records")
+_TRACES = protocols("traces", otlp_spans.read_proto, otlp_spans.read_json, collector="trace", rejected="rejected_spans")
 
 
 ROUTES = (
