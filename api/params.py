@@ -67,7 +67,7 @@ class Member(str, Generic[T]):
 
     def parse(self, text: str) -> T:
         """The value that a query parameter means. Raises Problem."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} stands in bodies, never in addresses")
 
     def accept(self, value: Any) -> T:
         """The value that a member of a JSON body means. Raises Problem."""

@@ -218,7 +218,7 @@ class Settings:
 
     def __getattr__(self, key: str) -> Value:
         try:
-            return self.__dict__["_values"][key]  # type: ignore[no-any-return]
+            return self.__dict__["_values"][key]  # type: ignore[no-any-return]  # a Value
         except KeyError:
             raise AttributeError(f"no setting {key}") from None
 

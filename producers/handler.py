@@ -117,7 +117,7 @@ def release() -> None:
     global _original
     with _lock:
         if _original is not None and logging.Logger.callHandlers.__module__ == __name__:
-            logging.Logger.callHandlers = _original  # type: ignore[method-assign]
+            logging.Logger.callHandlers = _original  # type: ignore[method-assign]  # what stood there
             _original = None
 
 

@@ -62,7 +62,7 @@ def _found_by_others(
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
         if finder is not own and find is not None and (spec := find(name, path, target)) is not None:
-            return spec  # type: ignore[no-any-return]
+            return spec  # type: ignore[no-any-return]  # of any finder, which has no type
     return None
 
 

@@ -177,7 +177,7 @@ class StreamTransport:
         def round_trip() -> list[Any]:
             pipe = self._client.pipeline(transaction=False)
             for frame in frames:
-                pipe.xadd(stream, frame.fields())  # type: ignore[arg-type]
+                pipe.xadd(stream, frame.fields())  # type: ignore[arg-type]  # bytes are fields, too
             pipe.get(low_key(signal, partition, lane))
             pipe.xlen(stream)
             if ask_memory:
@@ -245,7 +245,7 @@ class Streams:
 
         Waits up to `block_ms` for the first one; None does not wait.
         """
-        answers = exchange(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]
+        answers = exchange(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]  # as above
         pairs = answers.items() if isinstance(answers, dict) else (answers or ())
         found: dict[str, list[Entry]] = {}
         for stream, entries in pairs:

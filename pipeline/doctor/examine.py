@@ -84,7 +84,7 @@ def _gather(seen: Examined) -> None:
 def _look(check: Check, seen: Examined) -> Finding:
     try:
         return check(seen)
-    except Exception as error:
+    except Exception as error:  # a check that fails is a finding itself, and keeps no other from looking
         return problem(
             f"cannot be examined: {type(error).__name__}: {error}", "read on: another finding may explain it"
         )

@@ -35,6 +35,6 @@ def thread(name: str, work: Callable[[], None]) -> threading.Thread:
 
         def _delete(self) -> None:
             with suppress(KeyError):  # it was a thread before gevent patched, and is not found any more under its ident
-                super()._delete()  # type: ignore[misc]
+                super()._delete()  # type: ignore[misc]  # CPython and gevent have it, typeshed does not
 
     return Own(name=name, daemon=True)

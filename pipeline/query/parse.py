@@ -73,7 +73,7 @@ def parse(text: str) -> Node:
         _explain(text, error)
     if built.terms > MAX_TERMS:
         raise QuerySyntaxError(f"the query has {built.terms} terms", 1, f"at most {MAX_TERMS} are allowed")
-    return built.node  # type: ignore[no-any-return]
+    return built.node  # type: ignore[no-any-return]  # lark has no types for it
 
 
 def number(text: str) -> int | float | None:
@@ -196,7 +196,7 @@ def _distribute(name: str, column: int, node: Any) -> Node:
         return _field(name, column, node)
     if isinstance(node, Not):
         return Not(_distribute(name, column, node.node))
-    return type(node)(tuple(_distribute(name, column, inner) for inner in node.nodes))  # type: ignore[no-any-return]
+    return type(node)(tuple(_distribute(name, column, inner) for inner in node.nodes))  # type: ignore[no-any-return]  # And or Or
 
 
 def _field(name: str, column: int, value: _Value) -> Node:

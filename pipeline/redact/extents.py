@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitoring.pipeline.redact.engine import compile_bytes
 from monitoring.pipeline.redact.spans import MARKER
@@ -108,7 +108,7 @@ class Extents:
         quote, start = opener[1], opener.end()
         encoded = _ENCODED_END.get(quote[0])
         if encoded:
-            return Extent(start, encoded.search(data, start).start())  # type: ignore[union-attr]
+            return Extent(start, encoded.search(data, start).start())  # type: ignore[union-attr]  # `\Z` always fits
         if data.startswith(quote * 2, start) and quote[0] != _BACKSLASH:  # three quotes
             end = data.find(quote * 3, start + 2)
             return Extent(start + 2, end if end > 0 else len(data))
@@ -152,6 +152,6 @@ class Extents:
         return None
 
     @staticmethod
-    def _matched(pattern: object, data: bytes, at: int) -> Extent | None:
-        found = pattern.match(data, at)  # type: ignore[attr-defined]
+    def _matched(pattern: Any, data: bytes, at: int) -> Extent | None:
+        found = pattern.match(data, at)
         return Extent(at, found.end()) if found else None

@@ -155,10 +155,10 @@ class Packer:
         blocks = [
             number
             for number in range(first, ends)
-            if connection.execute(f"SELECT 1 FROM {table} WHERE block = ? LIMIT 1", (number,)).get  # noqa: S608
+            if connection.execute(f"SELECT 1 FROM {table} WHERE block = ? LIMIT 1", (number,)).get  # noqa: S608 - own names
         ]
         low = min(
-            connection.execute(f"SELECT min(series) FROM {table} WHERE block = ?", (number,)).get  # noqa: S608
+            connection.execute(f"SELECT min(series) FROM {table} WHERE block = ?", (number,)).get  # noqa: S608 - own names
             for number in blocks
         )
         high = low + max(1, _MOST_ROWS // (BLOCK * len(blocks))) - 1
@@ -166,7 +166,7 @@ class Packer:
         where = "WHERE block IN (SELECT value FROM json_each(?)) AND series BETWEEN ? AND ?"
         columns = {"increment": "value", "histogram": "sum, counts", "gauge": "lane, value, at"}[table]
         rows = connection.execute(
-            f"SELECT series, block * {BLOCK} + slot - {block * PACK}, {columns} FROM {table} {where}",  # noqa: S608
+            f"SELECT series, block * {BLOCK} + slot - {block * PACK}, {columns} FROM {table} {where}",  # noqa: S608 - own names
             bounds,
         ).fetchall()
         pack(block, rows)

@@ -110,7 +110,7 @@ def test_a_blueprint_asks_the_application_around_it_who_it_is(instance: Instance
     answer = client.get(f"/ops/monitoring/login?token={instance.runtime.sessions.invite('o', 'admin')}")
     assert answer.headers["Location"] == "/ops/monitoring/"
     assert "Path=/ops/monitoring/" in answer.headers["Set-Cookie"]
-    assert client.get("/ops/monitoring/openapi.json").json["servers"] == [{"url": "/ops/monitoring"}]  # type: ignore[index]
+    assert client.get("/ops/monitoring/openapi.json").json["servers"] == [{"url": "/ops/monitoring"}]  # type: ignore[index]  # JSON
     app.extensions["monitoring"].close()
 
 

@@ -72,7 +72,7 @@ def test_what_was_there_is_given_back_and_somebody_elses_hook_is_left_alone():
     def theirs(status: int) -> None:
         ours(status)
 
-    os._exit = theirs  # type: ignore[assignment]
+    os._exit = theirs  # type: ignore[assignment]  # another that never returns, as it seems
     try:
         fork.forget()
         assert os._exit is theirs
