@@ -9,7 +9,7 @@ on: nothing that happened before the boundary matters behind it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.formats.format import Format, Piece, with_attributes
 from monitoring.pipeline.events.formats.known import BOM, others, parse_json, read_object, text_of
 from monitoring.pipeline.events.formats.text import parse_plain
+from monitoring.pipeline.events.group import Group
 from monitoring.pipeline.events.lenient import (
     MAX_RAW_BYTES,
     UNSAID,
@@ -60,56 +61,6 @@ class Boundary(NamedTuple):
     line: int
 
 
-class _Group:
-    """Lines that become one event, or one line that still comes in parts.
-
-    `line` and `end` are the numbers of its first line and its last. `event` is that of the first line; it is
-    None where that is `broken` (the reason), the first of a trace (`own`) or of an object written over several
-    lines (`pretty`). `trace_at` is the index in `lines` at which a trace begins. `blanks` counts empty lines
-    that belong only if another line follows. `void`: its line became part of another group.
-    """
-
-    __slots__ = (
-        "attributes",
-        "blanks",
-        "broken",
-        "done",
-        "end",
-        "event",
-        "kind",
-        "line",
-        "lines",
-        "offset",
-        "own",
-        "parts",
-        "pretty",
-        "raw",
-        "size",
-        "stream",
-        "timestamp",
-        "trace_at",
-        "void",
-    )
-
-    def __init__(self, stream: str, offset: int, line: int) -> None:
-        self.stream, self.offset, self.line, self.end = stream, offset, line, line
-        self.event: Event | None = None
-        self.broken = ""
-        self.raw = b""
-        self.lines: list[str] = []
-        self.blanks = 0
-        self.size = 0
-        self.kind: Kind = ""
-        self.own = False
-        self.pretty = False
-        self.trace_at: int | None = None
-        self.parts: bytearray | None = None
-        self.timestamp = UNSAID
-        self.attributes: Mapping[str, object] = {}
-        self.done = False
-        self.void = False
-
-
 class Reader:
     """Turns lines into events, in the order of their first lines.
 
@@ -139,8 +90,8 @@ class Reader:
         self.rejected: list[Rejected] = []
         self._strict = strict
         self._offset, self._number = boundary
-        self._open: deque[_Group] = deque()
-        self._streams: dict[str, _Group] = {}
+        self._open: deque[Group] = deque()
+        self._streams: dict[str, Group] = {}
         self._current = boundary.line
         self._inner = file_format.inner or file_format
         self._others = () if strict else others(self._inner)
@@ -236,7 +187,7 @@ class Reader:
         if not piece.partial:
             self._end_parts(parts)
 
-    def _end_parts(self, group: _Group) -> None:
+    def _end_parts(self, group: Group) -> None:
         """The line that came in parts is complete, and is treated like any other."""
         del self._streams[group.stream]
         line, group.parts = bytes(group.parts or b""), None
@@ -260,7 +211,7 @@ class Reader:
         self._emit(event, DEFAULT_LEVEL, line, number)
 
     def _line(
-        self, line: bytes, offset: int, number: int, piece: Piece | None = None, placeholder: _Group | None = None
+        self, line: bytes, offset: int, number: int, piece: Piece | None = None, placeholder: Group | None = None
     ) -> None:
         """Add a line to the group it belongs to, or begin one. `placeholder` kept its place while it came in parts."""
         stream = piece.stream if piece is not None else ""
@@ -293,19 +244,19 @@ class Reader:
             placeholder.timestamp, placeholder.attributes = piece.timestamp, piece.attributes
         self._head(placeholder, line, text, event)
 
-    def _begin(self, stream: str, offset: int, number: int) -> _Group:
-        group = _Group(stream, offset, number)
+    def _begin(self, stream: str, offset: int, number: int) -> Group:
+        group = Group(stream, offset, number)
         self._open.append(group)
         self._streams[stream] = group
         return group
 
-    def _discard(self, placeholder: _Group | None) -> None:
+    def _discard(self, placeholder: Group | None) -> None:
         """The parts have become a line of another group, or are blank."""
         if placeholder is not None:
             placeholder.void = True
             self._done(placeholder)
 
-    def _head(self, group: _Group, line: bytes, text: str, event: Event | None) -> None:
+    def _head(self, group: Group, line: bytes, text: str, event: Event | None) -> None:
         """The first line of a group; `event` is what it was understood as already."""
         group.raw, group.size = line, len(line)
         whole = False
@@ -329,7 +280,7 @@ class Reader:
         if whole:
             self._done(group)
 
-    def _belongs(self, group: _Group, text: str, size: int) -> tuple[bool, Event | None]:
+    def _belongs(self, group: Group, text: str, size: int) -> tuple[bool, Event | None]:
         """Whether a line that is not blank belongs to the group, to which it is added then; else perhaps its event."""
         if group.size + size > MAX_GROUP_BYTES or len(group.lines) + group.blanks >= MAX_LINES:
             return False, None
@@ -357,7 +308,7 @@ class Reader:
             group.size += size + 1
         return belongs, None
 
-    def _trace_belongs(self, group: _Group, text: str, start: Kind) -> bool:
+    def _trace_belongs(self, group: Group, text: str, start: Kind) -> bool:
         """A trace belongs to an event that tells of trouble, or says no level, and has no trace yet.
 
         Behind an INFO it is what a dying program left: an event of its own, so that it is found as an error.
@@ -408,7 +359,7 @@ class Reader:
 
     # --- finishing -------------------------------------------------------------------------------------
 
-    def _done(self, group: _Group) -> None:
+    def _done(self, group: Group) -> None:
         """Nothing more belongs to the group; emit what is complete.
 
         That is the groups before a line which none of them reaches over, so that this line is a boundary.
@@ -430,7 +381,7 @@ class Reader:
             end = max(end, group.end)
         return len(self._open)
 
-    def _close(self, group: _Group) -> None:
+    def _close(self, group: Group) -> None:
         if group.void:
             return
         raw = "\n".join(group.lines).encode() if group.pretty or group.own else group.raw
@@ -445,7 +396,7 @@ class Reader:
             event = with_attributes(event, group.attributes)
         self._emit(event, DEFAULT_LEVEL if group.trace_at is None else _ERROR, raw, group.line)
 
-    def _event(self, group: _Group) -> Event:
+    def _event(self, group: Group) -> Event:
         if group.broken:
             raise NotAnEvent(group.broken)
         if group.pretty:

@@ -10,16 +10,13 @@ import random
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from monitoring.pipeline.bus.frame import MAX_FRAME_EVENTS
 from monitoring.pipeline.bus.lanes import Lane
 from monitoring.pipeline.bus.streams import Transport
-from monitoring.pipeline.clock import NowNs
 from monitoring.pipeline.errors import (
     BusFull,
     BusUnavailable,
@@ -29,8 +26,6 @@ from monitoring.pipeline.errors import (
     StoreCorrupt,
     StoreFull,
 )
-from monitoring.pipeline.events.event import Event
-from monitoring.pipeline.events.signals import Signal
 from monitoring.pipeline.publish import forks
 from monitoring.pipeline.publish.adopter import ASK_AGAIN_SECONDS, Adopter
 from monitoring.pipeline.publish.barrier import Barrier
@@ -38,10 +33,11 @@ from monitoring.pipeline.publish.breaker import Breaker
 from monitoring.pipeline.publish.buffer import Batch, Buffer, text_bytes
 from monitoring.pipeline.publish.outbox import Outbox
 from monitoring.pipeline.publish.packing import Packed, Packing, pack
+from monitoring.pipeline.publish.plan import Plan
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.publish.yielding import Yielding
 
-__all__ = ["Flusher", "Plan"]
+__all__ = ["DOUBTFUL_SECONDS", "Flusher"]
 
 
 FRAME_BYTES = 256 << 10
@@ -59,27 +55,6 @@ DOUBTFUL_SECONDS = 0.25
 is well again, and little for a bus that hangs."""
 _REFUSED_SECONDS = 5.0
 """Pause after an answer that asking again will not change: somebody has to change a setting first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a flusher needs to know; see Publisher."""
-
-    transport_factory: Callable[[], Transport]
-    choose_partition: Callable[[str, int], int]
-    refine: Callable[[Sequence[Event]], Sequence[Event]] | None
-    clock: Callable[[], float]
-    now_ns: NowNs
-    mint: Callable[[], str]
-    on_trouble: Callable[[str], None]
-    signal: Signal
-    service: str
-    frame_events: int
-    interval_seconds: float
-    retain_bytes: int
-    spool_dir: Path | None
-    spool_bytes: int
-    required: bool
 
 
 class Flusher:

@@ -23,8 +23,9 @@ from monitoring.pipeline.events.signals import SIGNALS, Row
 from monitoring.pipeline.publish import forks, own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
-from monitoring.pipeline.publish.flusher import DOUBTFUL_SECONDS, Flusher, Plan
+from monitoring.pipeline.publish.flusher import DOUBTFUL_SECONDS, Flusher
 from monitoring.pipeline.publish.outbox import by_lane
+from monitoring.pipeline.publish.plan import Plan
 from monitoring.pipeline.publish.waker import Waker
 
 __all__ = ["EXIT_SECONDS", "Counters", "Publisher"]

@@ -22,8 +22,9 @@ from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.publish.barrier import Barrier
 from monitoring.pipeline.publish.buffer import Buffer
-from monitoring.pipeline.publish.flusher import Flusher, Plan
+from monitoring.pipeline.publish.flusher import Flusher
 from monitoring.pipeline.publish.outbox import by_lane
+from monitoring.pipeline.publish.plan import Plan
 from tests.pipeline.publish.support import transport
 from tests.producers.survival.support import DEADLINE_SECONDS, Bus, environment
 
