@@ -37,7 +37,7 @@ from monitoring.pipeline.publish.plan import Plan
 from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.publish.yielding import Yielding
 
-__all__ = ["DOUBTFUL_SECONDS", "Flusher"]
+__all__ = ["Flusher"]
 
 
 FRAME_BYTES = 256 << 10
@@ -47,12 +47,6 @@ _LARGEST = 4
 _STEP_FRAMES = 16
 """Frames sealed before the next round trip."""
 REPORT_SECONDS = 10.0
-LAST_TRIES = 3
-"""Failures of the bus in a row after which a process that ends waits no longer: 0.15 to 0.3 s where it was well before,
-less than a restart of it takes, at once where it had failed already. Jobs that fork would each be held up by more."""
-DOUBTFUL_SECONDS = 0.25
-"""What a process that ends waits for a bus that has failed LAST_TRIES times in a row: fifteen times what one takes that
-is well again, and little for a bus that hangs."""
 _REFUSED_SECONDS = 5.0
 """Pause after an answer that asking again will not change: somebody has to change a setting first."""
 
@@ -79,7 +73,7 @@ class Flusher:
         self._plan = plan
         self._outboxes: list[Outbox] = []
         self.transport: Transport | None = None
-        self._breaker = Breaker(random.random)
+        self.breaker = Breaker(random.random)
         self._spool_breaker = Breaker(random.random)
         self._spool = Spool(plan.spool_dir, max_bytes=plan.spool_bytes) if plan.spool_dir else None
         self._adopter = Adopter(self._spool) if self._spool else None
@@ -95,19 +89,10 @@ class Flusher:
         """Whether everything in front of the barrier is as safe as it asks, while no step runs."""
         return self._reached(barrier)
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether the bus has failed so often that it is hardly worth waiting for."""
-        return self._breaker.failures >= LAST_TRIES
-
-    def learn_from(self, other: Flusher) -> None:
-        """Know how the bus is doing from one that goes there, too, or from the parent's; it is tried all the same."""
-        self._breaker.failures = max(self._breaker.failures, other._breaker.failures)
-
     def last_call(self) -> None:
-        """The process ends: try the bus at once, and let those who wait go when it fails LAST_TRIES times in a row."""
+        """The process ends: try the bus at once, and let those who wait go when it is doubtful."""
         self._last = True
-        self._breaker.retry_at = float("-inf")
+        self.breaker.retry_at = float("-inf")
 
     def step(self) -> float:
         """Both steps in one thread."""
@@ -158,7 +143,7 @@ class Flusher:
 
     def _talk_pause(self) -> float:
         now = self._plan.clock()
-        return max(0.0, max(self._talk_due(now), self._breaker.retry_at) - now)
+        return max(0.0, max(self._talk_due(now), self.breaker.retry_at) - now)
 
     # sealing
 
@@ -288,7 +273,7 @@ class Flusher:
 
     def _talk(self, now: float) -> None:
         """One round trip for everything that is due, unless the bus failed a moment ago."""
-        if not self._breaker.ready(now) or self._talk_due(now) > now:
+        if not self.breaker.ready(now) or self._talk_due(now) > now:
             return
         try:
             if self.transport is None:
@@ -313,7 +298,7 @@ class Flusher:
             self._bus_fails(error, now)
             self._hang_up()
         else:
-            self._breaker.succeeded()
+            self.breaker.succeeded()
             self.trouble = ""
             self.unwanted = False
 
@@ -373,18 +358,18 @@ class Flusher:
         return bool(self._buffer.count or self._packed)
 
     def _nobody_wants_it(self, now: float) -> None:
-        self._breaker.failed(now, at_least=ASK_AGAIN_SECONDS)
+        self.breaker.failed(now, at_least=ASK_AGAIN_SECONDS)
         self.trouble = ""
         self.unwanted = True
 
     def _bus_fails(self, error: Exception, now: float, *, at_least: float = 0.0) -> None:
-        self._breaker.failed(now, at_least=at_least)
+        self.breaker.failed(now, at_least=at_least)
         if not self.trouble and not self.ending:
             self._plan.on_trouble(str(error))
         self.trouble = str(error)
         self.unwanted = False
         self._report_at = float("-inf")  # what was dropped meanwhile is told as soon as somebody listens
-        if self._last and (at_least or self._breaker.failures >= LAST_TRIES):
+        if self._last and (at_least or self.breaker.doubtful):
             self._give_up()
 
     def _hang_up(self) -> None:
@@ -438,7 +423,7 @@ class Flusher:
 
     def _in_vain(self, barrier: Barrier, now: float) -> bool:
         """Whether to wait would be in vain: nobody takes this signal, and it is not yet time to ask again."""
-        return self.unwanted and not self._breaker.ready(now) and (barrier.ack != "spool" or self._spool is None)
+        return self.unwanted and not self.breaker.ready(now) and (barrier.ack != "spool" or self._spool is None)
 
     def _reached(self, barrier: Barrier) -> bool:
         if barrier.targets is None:
@@ -495,7 +480,7 @@ class Flusher:
         Like a step it tells when there is something to do next: never, until more is emitted.
         """
         with self._lock:
-            if self.transport is not None and self._breaker.closed:
+            if self.transport is not None and self.breaker.closed:
                 try:
                     for outbox in self._outboxes:
                         self._report(self.transport, outbox, closed=True)

@@ -22,8 +22,9 @@ from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.events.signals import SIGNALS, Row
 from monitoring.pipeline.publish import forks, own_threads
 from monitoring.pipeline.publish.barrier import Ack, Barrier
+from monitoring.pipeline.publish.breaker import DOUBTFUL_SECONDS
 from monitoring.pipeline.publish.buffer import Buffer, text_bytes
-from monitoring.pipeline.publish.flusher import DOUBTFUL_SECONDS, Flusher
+from monitoring.pipeline.publish.flusher import Flusher
 from monitoring.pipeline.publish.outbox import by_lane
 from monitoring.pipeline.publish.plan import Plan
 from monitoring.pipeline.publish.waker import Waker
@@ -159,7 +160,7 @@ class Publisher:
         self._inherited.append(self._flusher.transport)
         buffer, flusher = self._buffer, self._flusher
         self._reset()
-        self._flusher.learn_from(flusher)
+        self._flusher.breaker.learn_from(flusher.breaker)
         if forks.is_heir():
             self._buffer.inherit(buffer)
 
@@ -265,22 +266,21 @@ class Publisher:
     def finish(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """As `close`, for a process that ends: it is not held up by a bus that refuses, and is not over yet.
 
-        The bus is tried at once, and given up when it fails three times in a row. What is emitted afterwards, by
-        functions that `atexit` calls later, is sent before `emit` returns, until the time is up or the bus fails; with
-        a spool it is saved there instead.
+        The bus is tried at once, and given up when it fails three times in a row. What functions of `atexit` emit later
+        is saved in the spool or, without one, sent before `emit` returns, until the time is up or the bus fails.
         """
         return self._end(timeout_seconds, at_exit=True)
 
     def learn_from(self, other: Publisher) -> None:
         """The other one goes to the same bus: whether it fails is known here, too. The bus is tried all the same."""
-        self._flusher.learn_from(other._flusher)
+        self._flusher.breaker.learn_from(other._flusher.breaker)
 
     def _end(self, timeout_seconds: float, *, at_exit: bool) -> bool:
         with self._lock:
             if self._closing:
                 return True
             self._closing = True
-        if at_exit and self._flusher.doubtful:
+        if at_exit and self._flusher.breaker.doubtful:
             timeout_seconds = min(timeout_seconds, DOUBTFUL_SECONDS)
         ends = self._plan.clock() + timeout_seconds
         try:

@@ -169,7 +169,7 @@ except ZeroDivisionError:
     get_logger("app").exception("x", url="http://user:secret@host/", password="hidden")
 flush_monitoring(float(sys.argv[1]))
 time.sleep(0.5)  # the collectors begin within a second
-while sdk.running().logs._flusher._breaker.failures == 1:
+while sdk.running().logs._flusher.breaker.failures == 1:
     time.sleep(0.01)
 print(found)
 """

@@ -31,7 +31,7 @@ for number in range(10):
     get_logger("app").info("mine", number=number)
     logging.getLogger("app").debug("mine")
 logs = sdk.running().logs
-while logs._flusher._breaker.failures < 5:  # a second or two
+while logs._flusher.breaker.failures < 5:  # a second or two
     time.sleep(0.01)
 say()
 while not logs.counters().sealed:
