@@ -35,6 +35,7 @@ from rq.worker import Worker as RQWorker
 from monitoring.consumers import stop
 from monitoring.consumers.envelope import AllowedJob, Forged, claim
 from monitoring.pipeline import jobs
+from monitoring.pipeline.bus.embedded import locate_queue
 from monitoring.pipeline.bus.streams import connect, exchange
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
 from monitoring.pipeline.process import die_with_parent, prepare
@@ -304,10 +305,13 @@ def make_worker(
     allowed: Mapping[str, str] = jobs.ALLOWED,
     hung_seconds: float = HUNG_SECONDS,
 ) -> Worker:
-    """A worker for these queues of `jobs.QUEUES`. Does not talk to the bus yet."""
+    """A worker for these queues of `jobs.QUEUES`. Does not talk to a server yet.
+
+    Raises SettingsError where the bus is a cluster and MONITORING_QUEUE_URL does not name what carries the jobs.
+    """
     # Drains always have something to do: what is short and waited for goes first.
     ordered = sorted(queues, key=lambda queue: queue == "drain")
-    client = connect(bus_url, timeout_seconds=ANNOUNCE_SECONDS + 5)
+    client = connect(locate_queue(chosen, bus_url), timeout_seconds=ANNOUNCE_SECONDS + 5)
     name = f"{'-'.join(ordered)}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
     names = [jobs.queue_name(queue) for queue in ordered]
     settings = chosen.replace(bus_url=bus_url)

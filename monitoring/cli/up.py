@@ -21,6 +21,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,7 @@ from monitoring.cli.login import login_link
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
-from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate
+from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate, locate_queue
 from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -75,10 +76,12 @@ def up() -> None:
     \b
     MONITORING_DATA_DIR   where the data are (one instance a directory)
     MONITORING_PORT       the API's port (8321)
-    REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
+    REDIS_URL             your own Redis >= 6.2 or Valkey, or a cluster, instead of the embedded one
     """
     chosen = settings_table.load()
     _check(chosen)
+    if chosen.text("bus_url"):
+        locate_queue(chosen)
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
     with own(chosen) as note, listen(chosen) as listener:
@@ -176,14 +179,16 @@ class _Product:
 
         make_data(self._settings)
         catalog = Catalog(self._settings.data / CATALOG_FILE)
-        client = connect(self._url())
+        clients = [connect(url) for url in {self._url(): None, locate_queue(self._settings, self._url()): None}]
         try:
             instance = catalog.instance
             partitions = {signal: len(catalog.partitions(signal)) for signal in SIGNALS}
-            self._patiently(lambda: claim_bus(client, instance))
-            Streams(client).announce(partitions, instance)
+            for client in clients:
+                self._patiently(partial(claim_bus, client, instance))
+            Streams(clients[0]).announce(partitions, instance)
         finally:
-            client.close()
+            for client in clients:
+                client.close()
             catalog.close()
 
     def _patiently(self, action: Callable[[], None]) -> None:
@@ -276,6 +281,8 @@ def api() -> None:
 
     chosen = _part("api")
     _check(chosen)
+    if chosen.text("bus_url"):
+        locate_queue(chosen)
     with listen(chosen) as listener:
         click.echo(f"monitoring api: {address(listener)}/")
         serve(chosen, listener)
@@ -294,6 +301,7 @@ def worker(queues: tuple[str, ...], processes: int) -> None:
     chosen = _part("worker")
     served = queues or jobs.QUEUES
     url = locate(chosen)
+    locate_queue(chosen, url)
     click.echo(f"monitoring worker: {processes} on {', '.join(served)}; Ctrl-C to stop")
     _preload(served)
     if processes == 1:
