@@ -21,7 +21,7 @@ from monitoring.consumers import stop
 from monitoring.consumers.due import AlertsDue
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.embedded import locate_queue
-from monitoring.pipeline.bus.streams import META_KEY, Streams, connect, exchange
+from monitoring.pipeline.bus.streams import META_KEY, OWNER_KEY, Streams, connect, exchange
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -29,6 +29,7 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.derived_metrics import InForce
+from monitoring.pipeline.store.host import HostMark
 from monitoring.pipeline.store.outbox import Outbox
 
 __all__ = ["MAINTENANCE_SECONDS", "Observed", "Ticker", "claim_bus", "drains_to_enqueue", "drains_to_remove", "run"]
@@ -42,7 +43,6 @@ MAINTENANCE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 60.0
 """As often as services that watch heartbeats expect; the notify job pings while all is well."""
 SWEEP_SECONDS = 60.0
-OWNER_KEY = "monitoring:owner"
 _OWNER_SECONDS = 15
 _LOCK_FILE = "ticker.lock"
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -87,6 +87,7 @@ class Ticker:
         self._queue = queue or client
         self._streams = Streams(client)
         self._catalog = Catalog(chosen.data / CATALOG_FILE)
+        self._host = HostMark(chosen.data)
         self._settings = chosen
         self._control: Control | None = None
         self._alerts: AlertsDue | None = None
@@ -101,8 +102,9 @@ class Ticker:
         """Enqueue what is missing; the names of the jobs, most often none.
 
         `now` is monotonic time in seconds. Raises BusUnavailable, BusFull or BusRefused: nothing is lost then,
-        the next tick finds the same.
+        the next tick finds the same. Raises OtherHost where another host has taken the data directory.
         """
+        self._host.beat(now)
         away = self._announce()
         self._tell_derived()
         names = self._tend_drains()

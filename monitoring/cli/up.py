@@ -176,8 +176,10 @@ class _Product:
         """Everything that must be there before the children: catalog, key, and a bus that keeps what it is given."""
         from monitoring.consumers.ticker import claim_bus
         from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+        from monitoring.pipeline.store.host import HostMark
 
         make_data(self._settings)
+        HostMark(self._settings.data).move_in()
         catalog = Catalog(self._settings.data / CATALOG_FILE)
         clients = [connect(url) for url in {self._url(): None, locate_queue(self._settings, self._url()): None}]
         try:
@@ -292,16 +294,19 @@ def api() -> None:
 @click.option("--queue", "queues", multiple=True, type=click.Choice(jobs.QUEUES), help="Serve this queue; repeatable.")
 @click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many workers.")
 def worker(queues: tuple[str, ...], processes: int) -> None:
-    """Run workers alone, on all queues or those you name.
+    """Run workers alone, on all queues or those you name, on the host of the data directory.
 
     \b
     Four drains share the partitions of the logs among them:
         monitoring worker --queue drain --processes 4
     """
+    from monitoring.consumers.worker import make_worker
+
     chosen = _part("worker")
     served = queues or jobs.QUEUES
     url = locate(chosen)
-    locate_queue(chosen, url)
+    with suppress(BusUnavailable):  # it may come later, and workers look again
+        make_worker(served, url, chosen).check_instance()
     click.echo(f"monitoring worker: {processes} on {', '.join(served)}; Ctrl-C to stop")
     _preload(served)
     if processes == 1:
@@ -337,11 +342,14 @@ def _check(chosen: Settings) -> None:
 
 
 def _part(name: str) -> Settings:
-    """What each part needs when it runs alone."""
+    """What each part needs when it runs alone. Raises OtherHost where the data directory is another host's."""
+    from monitoring.pipeline.store.host import HostMark
+
     chosen = settings_table.load()
     configure(chosen, name)
     failpoint.arm(chosen.path("failpoint_dir"))
     make_data(chosen)
+    HostMark(chosen.data).move_in()
     return chosen
 
 

@@ -28,6 +28,7 @@ from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, Sign
 
 __all__ = [
     "META_KEY",
+    "OWNER_KEY",
     "PROTOCOL_VERSION",
     "URL_FILE",
     "Entry",
@@ -44,6 +45,8 @@ __all__ = [
 ]
 
 META_KEY = "monitoring:meta"
+OWNER_KEY = "monitoring:owner"
+"""The instance that drains this bus, or whose jobs a queue's server carries; expires soon after its ticker's end."""
 PROTOCOL_VERSION = "1"
 URL_FILE = "bus.url"
 """In the data directory of `monitoring up`: how services on its machine reach the server that it started."""

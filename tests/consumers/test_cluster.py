@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from monitoring.consumers.drain import Drain
-from monitoring.consumers.ticker import OWNER_KEY, Ticker
-from monitoring.pipeline.bus.streams import META_KEY, StreamTransport, connect, stream_key
+from monitoring.consumers.ticker import Ticker
+from monitoring.pipeline.bus.streams import META_KEY, OWNER_KEY, StreamTransport, connect, stream_key
 from monitoring.pipeline.bus.tally import read_tally
 from monitoring.pipeline.errors import BusRefused, BusUnavailable
 from monitoring.pipeline.publish.publisher import Publisher
