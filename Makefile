@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale \
+.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale soak \
   test-faults test-faults-cluster test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit \
   test-browser-short screenshots docs install clean
 help:  ## what there is
@@ -86,6 +86,9 @@ bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="-
 
 bench-api: $(BIN)/.dev  ## the HTTP API: ingest, and 50 readers while events flow; bench/results-api.json
 	$(BIN)/python -m bench.api $(ARGS)
+
+soak: $(BIN)/.dev  ## the product under mixed load for HOURS=1, and whether anything grows; bench/results-soak.json
+	$(BIN)/python -m bench.soak --hours $(or $(HOURS),1) $(ARGS)
 
 api/dashboard/node_modules/.installed: api/dashboard/package.json api/dashboard/package-lock.json
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' \

@@ -68,7 +68,7 @@ def throughput_table(rows: list[dict[str, Any]]) -> str:
     lines = ["| drains | events/s | CPU us an event: drain | bus | publisher | all |", "|---|---|---|---|---|---|"]
     for row in rows:
         cpu = row["cpu_us_per_event"]
-        bus = cpu.get("valkey-server", 0.0)
+        bus = cpu.get("valkey", 0.0)
         lines.append(
             f"| {row['drains']} | {row['events_per_second']:,.0f} | {cpu['drain']:.1f} | {bus:.1f} | "
             f"{cpu['publisher']:.1f} | {cpu['total']:.1f} |"

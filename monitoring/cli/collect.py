@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from monitoring.producers.rounds import Rounds
 from monitoring.producers.shipping import Reporter
 from monitoring.producers.trouble import Trouble
 
-__all__ = ["collect", "measure"]
+__all__ = ["HostMetrics", "collect"]
 
 SAMPLE_SECONDS = 1.0
 """Between the two readings of `--once`: a hundred of the kernel's ticks, so CPU is told to a percent."""
@@ -59,36 +59,54 @@ def collect(once: bool, as_json: bool) -> None:
         _show(as_json)
     else:
         configure(chosen, "collect")
-        measure(chosen, _welcome)
+        _measure(chosen)
 
 
 # ---------------------------------------------------------------------- until it is stopped
 
 
-def measure(chosen: Settings, begun: Callable[[Settings, Collectors], None] | None = None) -> None:
-    """Measure the host and send it, until a stop is requested; `begun` is called once that is under way."""
-    trouble = Trouble()
-    registry = Registry()
-    collectors = host_collectors(registry, trouble, locked=True)
-    named = chosen.replace(service=chosen.text("service") or "monitoring-collect")
-    with suppress(RetryableError):  # it may answer later
-        transport_from(named).close()
-    publisher = publisher_from(named, signal="metrics", on_trouble=trouble.say)
-    reporter = Reporter(registry, publisher, service="", host=host_name())
-    rounds = Rounds(trouble)
-    rounds.add("collectors", chosen.number("collect_interval"), collectors.collect)
-    rounds.add("metrics", chosen.number("metrics_interval"), lambda: _ship(reporter, trouble))
+class HostMetrics:
+    """Measures the host in threads of this process and sends that, from `begin` to `end`. Of one thread."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._trouble = Trouble()
+        registry = Registry()
+        self.collectors = host_collectors(registry, self._trouble, locked=True)
+        named = chosen.replace(service=chosen.text("service") or "monitoring-collect")
+        with suppress(RetryableError):  # it may answer later
+            transport_from(named).close()
+        self._publisher = publisher_from(named, signal="metrics", on_trouble=self._trouble.say)
+        self._reporter = Reporter(registry, self._publisher, service="", host=host_name())
+        self._rounds = Rounds(self._trouble)
+        self._rounds.add("collectors", chosen.number("collect_interval"), self.collectors.collect)
+        self._rounds.add("metrics", chosen.number("metrics_interval"), self._ship)
+
+    def begin(self) -> None:
+        """Start the threads."""
+        self._rounds.begin()
+
+    def end(self) -> None:
+        """Stop them, and send what is left, which takes a few seconds at most."""
+        self._rounds.end(PATIENCE_SECONDS)
+        self.collectors.close()
+        self._reporter.ship(wall_ns())
+        self._publisher.close(_FLUSH_SECONDS)
+
+    def _ship(self) -> None:
+        if not self._reporter.ship(wall_ns()):
+            self._trouble.say("metrics wait: the instance takes none, or its bus is away; counters lose nothing by it")
+
+
+def _measure(chosen: Settings) -> None:
+    """Measure the host and send it, until a stop is requested."""
+    host = HostMetrics(chosen)
     stop.reset()
     stop.handle_signals()
-    if begun is not None:
-        begun(chosen, collectors)
-    rounds.begin()
+    _welcome(chosen, host.collectors)
+    host.begin()
     while not stop.requested():
         stop.wait(3600.0)
-    rounds.end(PATIENCE_SECONDS)
-    collectors.close()
-    reporter.ship(wall_ns())
-    publisher.close(_FLUSH_SECONDS)
+    host.end()
 
 
 def _welcome(chosen: Settings, collectors: Collectors) -> None:
@@ -97,11 +115,6 @@ def _welcome(chosen: Settings, collectors: Collectors) -> None:
     click.echo(f"monitoring collect: measures {host_name()} {often}; Ctrl-C to stop")
     for name, pid in collectors.elsewhere().items():
         click.echo(f"  {name}: pid {pid} measures it already; this process will after it")
-
-
-def _ship(reporter: Reporter, trouble: Trouble) -> None:
-    if not reporter.ship(wall_ns()):
-        trouble.say("metrics wait: the instance takes none, or its bus is away; counters lose nothing by it")
 
 
 # ---------------------------------------------------------------------- once

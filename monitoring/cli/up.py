@@ -6,8 +6,8 @@ monitoring up
   |-- drain-1 …           workers of the drain queue, each with a work-horse
   |-- alerts              a worker of the alerts queue: nothing else may hold up an alert
   |-- jobs                a worker of the other queues
-  |-- collector           measures this host, unless MONITORING_COLLECTORS leaves that out
-  `-- ticker              starts what should run; adopts what dead producers left in the spool
+  `-- ticker              starts what should run; adopts what dead producers left in the spool; in threads of its
+                          own, measures this host, unless MONITORING_COLLECTORS leaves that out
 
 stop: api, then workers and ticker at a commit, then the bus; within five seconds, else by force
 """
@@ -40,7 +40,7 @@ from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from monitoring.producers.collectors import Collectors
+    from monitoring.cli.collect import HostMetrics
 
 __all__ = ["api", "ticker", "up", "worker"]
 
@@ -139,20 +139,16 @@ class _Product:
             configure(self._settings, "api")
             serve(self._settings.replace(bus_url=self._url()), self._listener)
 
-        def measure_host() -> None:
-            from monitoring.cli.collect import measure
+        def tick() -> None:
+            url = self._url()
+            _tick(self._settings.replace(bus_url=url), url, measuring=True)
 
-            configure(self._settings, "collector")
-            measure(self._settings.replace(bus_url=self._url()), _tell_elsewhere)
-
-        host = {"system", "gpu"} & set(self._settings.names("collectors"))
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
             Child("alerts", alerts, order=1),
             Child("jobs", other, order=1),
-            *([Child("collector", measure_host, order=1)] if host else []),
-            Child("ticker", lambda: _tick(self._settings, self._url()), order=1),
+            Child("ticker", tick, order=1),
         ]
 
     def _url(self) -> str:
@@ -360,15 +356,8 @@ def _work(chosen: Settings, url: str, queues: Sequence[str]) -> None:
     make_worker(queues, url, chosen).work()
 
 
-def _tell_elsewhere(chosen: Settings, collectors: Collectors) -> None:
-    """Say which other process measures this host, perhaps for another instance."""
-    for name, pid in collectors.elsewhere().items():
-        logging.getLogger("monitoring.collector").info(
-            "%s: pid %d measures it, for the instance that it sends to; this process will after it", name, pid
-        )
-
-
-def _tick(chosen: Settings, url: str) -> None:
+def _tick(chosen: Settings, url: str, *, measuring: bool = False) -> None:
+    """Tick until a stop is requested; `measuring`: the host too, in threads of this process."""
     from monitoring.consumers import stop
     from monitoring.consumers import ticker as ticking
     from monitoring.consumers.adoption import Adoption
@@ -383,14 +372,33 @@ def _tick(chosen: Settings, url: str) -> None:
         stop.request()
 
     adoption = Adoption(chosen, url, failed=failed)
+    host = _host_metrics(chosen) if measuring else None
     adoption.start()
+    if host is not None:
+        host.begin()
     try:
         ticking.run(chosen, url)
     finally:
         stop.request()
         adoption.join(STOP_SECONDS / 2)
+        if host is not None:
+            host.end()
     if failures:
         raise SystemExit(1)  # whoever watches this process starts it again
+
+
+def _host_metrics(chosen: Settings) -> HostMetrics | None:
+    """What measures this host; None where MONITORING_COLLECTORS leaves that out."""
+    from monitoring.cli.collect import HostMetrics
+
+    if not {"system", "gpu"} & set(chosen.names("collectors")):
+        return None
+    host = HostMetrics(chosen)
+    for name, pid in host.collectors.elsewhere().items():  # perhaps for another instance
+        logging.getLogger("monitoring.collector").info(
+            "%s: pid %d measures it, for the instance that it sends to; this process will after it", name, pid
+        )
+    return host
 
 
 def _preload(queues: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""`make soak`: the product under mixed load for hours, and whether anything grows."""
