@@ -6,8 +6,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols soak \
-  test-faults test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit \
+.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale soak \
+  test-faults test-faults-cluster test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit \
   test-browser-short screenshots docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ test: $(BIN)/.dev  ## unit, contract and end-to-end tests, with a short form of 
 test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),300) --events $(or $(EVENTS),5000000) --seed $(or $(SEED),1)
 
+test-faults-cluster: $(BIN)/.dev  ## the same over a cluster of six nodes: FAULTS=60 EVENTS=500000 SEED=1
+	$(BIN)/python -m tests.faults --cluster --faults $(or $(FAULTS),60) --events $(or $(EVENTS),500000) --seed $(or $(SEED),1)
+
 test-compat: $(BIN)/.dev  ## beside other people's programs, such as Debian's prometheus: QUERIES=400 SEED=1
 	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat $(ARGS)
 
@@ -61,6 +64,9 @@ audit: bandit  ## and asks an advisory service on the internet about every pinne
 
 bench: $(BIN)/.dev  ## throughput, latency, memory; EVENTS=1000000, table and bench/results.json
 	$(BIN)/python -m bench $(ARGS)
+
+bench-scale: $(BIN)/.dev  ## 1, 2, 4 and 8 drains over eight partitions: events a second, cost, hand-over; ARGS="--events 100000"
+	$(BIN)/python -m bench.scale $(ARGS)
 
 $(BIN)/.bench: $(BIN)/.dev
 	$(PIP_INSTALL) -e '.[bench]'

@@ -72,7 +72,7 @@ def test(call: Call, name: str) -> Answer:
     runtime = call.runtime
     _found(_channels(call).get(name))
     key = put_test(runtime.control, name, public_url(runtime.settings), runtime.now_ns())
-    jobs.enqueue(runtime.bus, jobs.NOTIFY)
+    jobs.enqueue(runtime.queue, jobs.NOTIFY)
     found = outcome(Outbox(runtime.control, now_ns=runtime.now_ns), key, TEST_SECONDS)
     return found, 200 if found["delivered"] is not None else 202
 

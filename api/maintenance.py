@@ -29,7 +29,7 @@ def retention(call: Call) -> Answer:
     if dry_run:
         call.unchanged()
     else:
-        jobs.enqueue(call.runtime.bus, jobs.MAINTENANCE)
+        jobs.enqueue(call.runtime.queue, jobs.MAINTENANCE)
     return {"segments": found, "dry_run": dry_run, "enqueued": not dry_run}, 200 if dry_run else 202
 
 
@@ -61,7 +61,7 @@ def purge(call: Call) -> Answer:
         return {**found.document(), "dry_run": True}
     request = Purges(runtime.control, now_ns=runtime.now_ns).add(wanted, call.caller.label if call.caller else "")
     call.changed(f"purge {request.id}")  # its answer holds no query, which may be what has to go
-    jobs.enqueue(runtime.bus, jobs.MAINTENANCE)
+    jobs.enqueue(runtime.queue, jobs.MAINTENANCE)
     return request.describe(), 202
 
 

@@ -24,7 +24,7 @@ from monitoring.api.proxy import Proxies
 from monitoring.api.quota import Quotas
 from monitoring.api.ratelimit import RateLimits
 from monitoring.pipeline.addresses import public_url
-from monitoring.pipeline.bus.embedded import locate
+from monitoring.pipeline.bus.embedded import locate, locate_queue
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
@@ -144,7 +144,7 @@ class Runtime:
     @property
     def limits(self) -> RateLimits:
         """How often somebody may ask."""
-        return self._once("limits", lambda: RateLimits(self.settings, lambda: self.bus))
+        return self._once("limits", lambda: RateLimits(self.settings, lambda: self.queue))
 
     @property
     def redactor(self) -> Redactor:
@@ -215,6 +215,14 @@ class Runtime:
     def bus(self) -> redis.Redis:
         """A client of the bus. Raises BusUnavailable where none is known yet."""
         return self._once("bus", lambda: connect(locate(self.settings)))
+
+    @property
+    def queue(self) -> redis.Redis:
+        """A client of what carries jobs and counts: the bus, unless that is a cluster. Raises as `locate_queue`."""
+        if not self.settings.text("queue_url"):
+            locate_queue(self.settings)
+            return self.bus
+        return self._once("queue", lambda: connect(locate_queue(self.settings)))
 
     @property
     def streams(self) -> Streams:
@@ -288,7 +296,7 @@ class Runtime:
     @property
     def tally(self) -> Tally:
         """What all processes of the server count together."""
-        return self._once("tally", lambda: Tally(lambda: self.bus))
+        return self._once("tally", lambda: Tally(lambda: self.queue))
 
     @property
     def glance(self) -> Glance:

@@ -40,9 +40,9 @@ def _vitals(runtime: Runtime) -> Vitals:
     queues: dict[str, int] = {}
     status = facts(runtime)
     try:
-        tally = read_tally(runtime.bus)
+        tally = read_tally(runtime.queue)
         queues = {
-            jobs.ALLOWED[name].removeprefix("monitoring-"): jobs.queued(runtime.bus, name) for name in jobs.ALLOWED
+            jobs.ALLOWED[name].removeprefix("monitoring-"): jobs.queued(runtime.queue, name) for name in jobs.ALLOWED
         }
     except MonitoringError as error:  # the scrape tells what else there is, and that not all is well
         status = {**status, "problems": [*status["problems"], str(error)]}

@@ -20,11 +20,12 @@ from bench.product import Product, running
 from monitoring.pipeline.store.rows import timestamp_ns
 from monitoring.pipeline.store.segment import open_readonly
 
-__all__ = ["idle", "latency", "throughput"]
+__all__ = ["go", "idle", "latency", "producers", "throughput"]
 
 
 @contextmanager
-def _producers(product: Product, count: int, events: int, rate: int = 0) -> Iterator[list[subprocess.Popen[str]]]:
+def producers(product: Product, count: int, events: int, rate: int = 0) -> Iterator[list[subprocess.Popen[str]]]:
+    """So many producer processes that have made their events and wait for `go`; killed behind the block."""
     environment = {**os.environ, "MONITORING_BUS_URL": product.bus_url}
     started = [
         subprocess.Popen(
@@ -43,7 +44,8 @@ def _producers(product: Product, count: int, events: int, rate: int = 0) -> Iter
             process.wait()
 
 
-def _go(processes: list[subprocess.Popen[str]]) -> None:
+def go(processes: list[subprocess.Popen[str]]) -> None:
+    """Have them emit."""
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
@@ -58,15 +60,17 @@ def _results(processes: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
     return found
 
 
-def throughput(events: int, *, drains: int) -> dict[str, Any]:
-    """Push so many events through the running product with as many producers as drains."""
-    with running(MONITORING_WORKERS=str(drains), MONITORING_PARTITIONS=str(drains)) as product:
+def throughput(
+    events: int, *, drains: int, partitions: int | None = None, producing: int | None = None
+) -> dict[str, Any]:
+    """Push so many events through the running product; partitions and producers are as many as drains by default."""
+    with running(MONITORING_WORKERS=str(drains), MONITORING_PARTITIONS=str(partitions or drains)) as product:
         time.sleep(2)
-        with _producers(product, drains, events) as processes:
+        with producers(product, producing or drains, events) as processes:
             before = usage(product.process.pid)
             peak: dict[str, int] = {}
             began = time.perf_counter()
-            _go(processes)
+            go(processes)
             watcher = threading.Thread(target=_watch, args=(product, events, peak), daemon=True)
             watcher.start()
             product.wait_for(events, timeout_seconds=600)
@@ -108,10 +112,10 @@ def latency(rate: int, *, seconds: float) -> dict[str, Any]:
     events = int(rate * seconds)
     with running(MONITORING_WORKERS="1") as product:
         time.sleep(2)
-        with _producers(product, 1, events, rate) as processes:
+        with producers(product, 1, events, rate) as processes:
             before = usage(product.process.pid)
             began = time.perf_counter()
-            _go(processes)
+            go(processes)
             waits = sorted(_arrivals(product, events, ends=time.monotonic() + seconds + 60))
             elapsed = time.perf_counter() - began
             _results(processes)

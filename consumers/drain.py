@@ -26,6 +26,7 @@ from functools import partial
 
 from monitoring.consumers import poison, stop
 from monitoring.pipeline import failpoint, jobs
+from monitoring.pipeline.bus.embedded import locate_queue
 from monitoring.pipeline.bus.streams import Entry, Streams, StreamTransport, connect, stream_key
 from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.derived.shipping import Shipper
@@ -62,6 +63,8 @@ BLOCK_MS = 1000
 _MOST_ENTRIES = 1000
 READ_BYTES = 16 << 20
 """Most bytes to read at a time, by the average entry so far."""
+AWAY_SECONDS = 2.0
+"""How long a server of a cluster that did not answer is left alone: what hangs costs its time-out at each attempt."""
 ASIDE_SECONDS = 30.0
 """How often a partition is tried whose file is damaged."""
 CALM_SECONDS = 2 * BALANCE_SECONDS
@@ -90,7 +93,7 @@ def _go_on(drain: Drain) -> None:
     """Slices in this job until a successor is enqueued, a stop requested, or nothing left to hold."""
     while drain.run() and not stop.requested():
         try:
-            jobs.enqueue(drain.streams.client, jobs.DRAIN)
+            jobs.enqueue(drain.queue, jobs.DRAIN)
         except (BusFull, BusUnavailable) as error:
             _log.warning("cannot enqueue the next drain, going on in this one: %s", error)
         else:
@@ -104,6 +107,7 @@ class Held:
     partition: Writer
     cursor: str = "0-0"
     rewind_at: float = 0.0
+    away_until: float = 0.0
     cautious: int = 0
     committed_at: float = field(default_factory=time.monotonic)
     unpublished: dict[str, int] = field(default_factory=dict)
@@ -118,8 +122,10 @@ class Drain:
 
     def __init__(self, chosen: Settings, *, me: Holder | None = None) -> None:
         self.streams = Streams(connect(chosen.text("bus_url")))
+        carrier = locate_queue(chosen)
+        self.queue = self.streams.client if carrier == chosen.text("bus_url") else connect(carrier)
         self._transport = StreamTransport(self.streams.client, stream_length=chosen.whole("stream_length"))
-        self._tally = Tally(lambda: self.streams.client)
+        self._tally = Tally(lambda: self.queue)
         self._store: LogStore = open_store(chosen)
         self._stores: dict[str, Store] = {METRICS: open_metrics(chosen), "logs": self._store}
         self._derived = InForce(chosen)
@@ -192,7 +198,8 @@ class Drain:
         for store in self._stores.values():
             store.close()
         self._derived.close()
-        self.streams.client.close()
+        self.streams.close()
+        self.queue.close()
 
     # ------------------------------------------------------------------ which partitions
 
@@ -265,12 +272,18 @@ class Drain:
         cursors = {key: held.cursor for key, held in self._held.items()}
         count = min(self._count, self._metrics_count)
         found = self.streams.read(cursors, count=count, block_ms=BLOCK_MS)
-        failed: StoreFull | None = None
+        failed: RetryableError | None = None
         for key, held in list(self._held.items()):
             try:
                 self._tend(held, found.get(key, []))
             except StoreFull as error:  # perhaps of this partition's file alone: first the others
                 failed = failed or error
+            except BusUnavailable as error:
+                if not self.streams.spread:
+                    raise
+                failed = failed or error  # of this partition's server alone
+                held.away_until = time.monotonic() + AWAY_SECONDS
+                stop.requested()  # to wait for a server that hangs is not to hang
             except StoreCorrupt as error:
                 held.partition.abandon()
                 del self._held[key]
@@ -347,7 +360,7 @@ class Drain:
             held.committed_at = time.monotonic()
             held.partition.set_load(heavy=False)
             held.partition.roll_over_if_due()
-        if held.unpublished:
+        if held.unpublished and time.monotonic() >= held.away_until:
             self._settle(held, Batch())
 
     def _account(self, signal: str, entries: list[Entry], batch: Batch) -> None:

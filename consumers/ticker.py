@@ -20,7 +20,8 @@ import redis
 from monitoring.consumers import stop
 from monitoring.consumers.due import AlertsDue
 from monitoring.pipeline import jobs
-from monitoring.pipeline.bus.streams import META_KEY, Streams, connect, exchange
+from monitoring.pipeline.bus.embedded import locate_queue
+from monitoring.pipeline.bus.streams import META_KEY, OWNER_KEY, Streams, connect, exchange
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -28,6 +29,7 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.derived_metrics import InForce
+from monitoring.pipeline.store.host import HostMark
 from monitoring.pipeline.store.outbox import Outbox
 
 __all__ = ["MAINTENANCE_SECONDS", "Observed", "Ticker", "claim_bus", "drains_to_enqueue", "drains_to_remove", "run"]
@@ -41,7 +43,6 @@ MAINTENANCE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 60.0
 """As often as services that watch heartbeats expect; the notify job pings while all is well."""
 SWEEP_SECONDS = 60.0
-OWNER_KEY = "monitoring:owner"
 _OWNER_SECONDS = 15
 _LOCK_FILE = "ticker.lock"
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -77,11 +78,16 @@ def drains_to_remove(seen: Observed) -> int:
 class Ticker:
     """Ticks for one data directory and bus. Not shared between threads or forks."""
 
-    def __init__(self, chosen: Settings, client: redis.Redis) -> None:
-        """Raises StoreCorrupt where the data directory has no catalog."""
+    def __init__(self, chosen: Settings, client: redis.Redis, queue: redis.Redis | None = None) -> None:
+        """`client` is of the bus, `queue` of what carries the jobs, where that is not the bus.
+
+        Raises StoreCorrupt where the data directory has no catalog.
+        """
         self._client = client
+        self._queue = queue or client
         self._streams = Streams(client)
         self._catalog = Catalog(chosen.data / CATALOG_FILE)
+        self._host = HostMark(chosen.data)
         self._settings = chosen
         self._control: Control | None = None
         self._alerts: AlertsDue | None = None
@@ -96,26 +102,29 @@ class Ticker:
         """Enqueue what is missing; the names of the jobs, most often none.
 
         `now` is monotonic time in seconds. Raises BusUnavailable, BusFull or BusRefused: nothing is lost then,
-        the next tick finds the same.
+        the next tick finds the same. Raises OtherHost where another host has taken the data directory.
         """
-        self._announce()
+        self._host.beat(now)
+        away = self._announce()
         self._tell_derived()
         names = self._tend_drains()
         if self._due(self._maintained_at, now, MAINTENANCE_SECONDS):
-            if jobs.queued(self._client, jobs.MAINTENANCE) == 0 and jobs.enqueue(self._client, jobs.MAINTENANCE):
+            if jobs.queued(self._queue, jobs.MAINTENANCE) == 0 and jobs.enqueue(self._queue, jobs.MAINTENANCE):
                 names.append(jobs.MAINTENANCE)
             self._maintained_at = now
-        if self._notices_due(now) and jobs.queued(self._client, jobs.NOTIFY) == 0:
-            names += [jobs.NOTIFY] * jobs.enqueue(self._client, jobs.NOTIFY)
-        if self._alerts_due(now) and jobs.queued(self._client, jobs.ALERTS) == 0:
-            names += [jobs.ALERTS] * jobs.enqueue(self._client, jobs.ALERTS)
+        if self._notices_due(now) and jobs.queued(self._queue, jobs.NOTIFY) == 0:
+            names += [jobs.NOTIFY] * jobs.enqueue(self._queue, jobs.NOTIFY)
+        if self._alerts_due(now) and jobs.queued(self._queue, jobs.ALERTS) == 0:
+            names += [jobs.ALERTS] * jobs.enqueue(self._queue, jobs.ALERTS)
         if self._due(self._swept_at, now, SWEEP_SECONDS):
             self._sweep()
             self._swept_at = now
+        if away is not None:
+            raise away
         return names
 
     def close(self) -> None:
-        """Give up the catalog and control.db; the client is its owner's."""
+        """Give up the catalog and control.db; the clients are their owner's."""
         self._catalog.close()
         self._derived.close()
         if self._control is not None:
@@ -168,8 +177,22 @@ class Ticker:
             self._control = Control(self._settings.data / FILE_NAME)
         return self._control
 
-    def _announce(self) -> None:
-        """Make the server ours, also after it lost everything: publishers wait for its meta key."""
+    def _announce(self) -> BusUnavailable | None:
+        """Make the servers ours, also after they lost everything: publishers wait for the bus's meta key.
+
+        Where the bus does not carry the jobs, that it is away is returned: jobs are to be enqueued all the same.
+        """
+        if self._queue is self._client:
+            self._announce_bus()
+            return None
+        claim_bus(self._queue, self._catalog.instance)
+        try:
+            self._announce_bus()
+        except BusUnavailable as error:
+            return error
+        return None
+
+    def _announce_bus(self) -> None:
         instance = self._catalog.instance
         claim_bus(self._client, instance)
         counts = {signal: len(self._catalog.partitions(signal)) for signal in SIGNALS}
@@ -183,7 +206,7 @@ class Ticker:
         seen = self._observe()
         missing = drains_to_enqueue(seen)
         for _ in range(missing):
-            jobs.enqueue(self._client, jobs.DRAIN)
+            jobs.enqueue(self._queue, jobs.DRAIN)
         for _ in range(drains_to_remove(seen)):
             self._drop_last(f"rq:queue:{jobs.ALLOWED[jobs.DRAIN]}")
         return [jobs.DRAIN] * missing
@@ -192,7 +215,7 @@ class Ticker:
         queue = jobs.ALLOWED[jobs.DRAIN]
 
         def ask() -> list[Any]:
-            pipe = self._client.pipeline(transaction=False)
+            pipe = self._queue.pipeline(transaction=False)
             pipe.llen(f"rq:queue:{queue}")
             pipe.smembers(f"rq:workers:{queue}")
             return pipe.execute()
@@ -207,26 +230,26 @@ class Ticker:
         )
 
     def _existing(self, keys: set[bytes]) -> int:
-        return int(exchange(lambda: self._client.exists(*keys))) if keys else 0
+        return int(exchange(lambda: self._queue.exists(*keys))) if keys else 0
 
     def _drop_last(self, queue_key: str) -> None:
-        job_id = exchange(lambda: self._client.rpop(queue_key))
+        job_id = exchange(lambda: self._queue.rpop(queue_key))
         if job_id is not None:
-            exchange(lambda: self._client.unlink(b"rq:job:" + job_id))
+            exchange(lambda: self._queue.unlink(b"rq:job:" + job_id))
 
     def _sweep(self) -> None:
         """Take workers that vanished without a word off RQ's lists; their own keys have expired."""
         queues = [jobs.queue_name(queue) for queue in jobs.QUEUES]
         for queue in queues:
             self._sweep_workers(f"rq:workers:{queue}")
-        exchange(lambda: self._client.unlink(*_residue(queues)))
+        exchange(lambda: self._queue.unlink(*_residue(queues)))
 
     def _sweep_workers(self, key: str) -> None:
-        members = exchange(lambda: self._client.smembers(key))
+        members = exchange(lambda: self._queue.smembers(key))
         dead = [member for member in members if not self._existing({member})]
         if dead:
-            exchange(lambda: self._client.srem(key, *dead))
-            exchange(lambda: self._client.srem("rq:workers", *dead))
+            exchange(lambda: self._queue.srem(key, *dead))
+            exchange(lambda: self._queue.srem("rq:workers", *dead))
 
 
 def claim_bus(client: redis.Redis, instance: str) -> None:
@@ -267,13 +290,15 @@ def run(chosen: Settings, bus_url: str) -> None:
             stop.wait(TICK_SECONDS)
             if stop.requested():
                 return
-        client = connect(bus_url)
-        ticker = Ticker(chosen, client)
+        client, carrier = connect(bus_url), locate_queue(chosen, bus_url)
+        queue = client if carrier == bus_url else connect(carrier)
+        ticker = Ticker(chosen, client, queue)
         try:
             _loop(ticker)
         finally:
             ticker.close()
             client.close()
+            queue.close()
 
 
 def _loop(ticker: Ticker) -> None:

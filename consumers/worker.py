@@ -22,7 +22,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -35,10 +35,12 @@ from rq.worker import Worker as RQWorker
 from monitoring.consumers import stop
 from monitoring.consumers.envelope import AllowedJob, Forged, claim
 from monitoring.pipeline import jobs
-from monitoring.pipeline.bus.streams import connect, exchange
+from monitoring.pipeline.bus.embedded import locate_queue
+from monitoring.pipeline.bus.streams import OWNER_KEY, connect, exchange
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable
 from monitoring.pipeline.process import die_with_parent, prepare
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 
 __all__ = ["ANNOUNCE_SECONDS", "HUNG_SECONDS", "Worker", "make_worker", "preload"]
 
@@ -77,8 +79,10 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         allowed: Mapping[str, str],
         name: str,
         hung_seconds: float,
+        instance: str = "",
     ) -> None:
-        """`queues` are RQ's names, the first served first; `client` must wait longer than ANNOUNCE_SECONDS.
+        """`queues` are RQ's names, the first served first; `client` must wait longer than ANNOUNCE_SECONDS. `instance`
+        is that of the data directory: jobs of any other are left alone.
 
         A work-horse that has not looked at its stop flag for `hung_seconds` is killed.
         """
@@ -95,6 +99,7 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         self._allowed = allowed
         self._settings = chosen
         self._hung_seconds = hung_seconds
+        self._instance = instance.encode()
         self._stop_requested = False
         self._stop_requested_at = 0.0
         self._interruptible = False
@@ -129,6 +134,7 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
     def _turn(self) -> None:
         """Wait for a job and run it; where the bus is too full to say or enqueue anything, drain all the same."""
         try:
+            self.check_instance()
             self._announce("idle")
             name = self._fetch()
         except BusFull as error:
@@ -156,6 +162,15 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         for queue in self.queue_names():
             pipe.sadd(f"rq:workers:{queue}", self.key)
         exchange(pipe.execute)
+
+    def check_instance(self) -> None:
+        """Raises BusRefused while the jobs are those of another data directory than this worker's."""
+        owner = exchange(lambda: self.connection.get(OWNER_KEY))
+        if self._instance and owner not in (None, self._instance):
+            raise BusRefused(
+                "the jobs here are those of an instance with another data directory: with the SQLite store, its "
+                "workers run on the host that has it (MONITORING_DATA_DIR names it); from other hosts, send to it"
+            )
 
     def _fetch(self) -> str | None:
         """The next job's function; None where none came in time, or what came was refused."""
@@ -304,14 +319,27 @@ def make_worker(
     allowed: Mapping[str, str] = jobs.ALLOWED,
     hung_seconds: float = HUNG_SECONDS,
 ) -> Worker:
-    """A worker for these queues of `jobs.QUEUES`. Does not talk to the bus yet."""
+    """A worker for these queues of `jobs.QUEUES`. Does not talk to a server yet.
+
+    Raises SettingsError where the bus is a cluster and MONITORING_QUEUE_URL does not name what carries the jobs.
+    """
     # Drains always have something to do: what is short and waited for goes first.
     ordered = sorted(queues, key=lambda queue: queue == "drain")
-    client = connect(bus_url, timeout_seconds=ANNOUNCE_SECONDS + 5)
+    client = connect(locate_queue(chosen, bus_url), timeout_seconds=ANNOUNCE_SECONDS + 5)
     name = f"{'-'.join(ordered)}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
     names = [jobs.queue_name(queue) for queue in ordered]
     settings = chosen.replace(bus_url=bus_url)
-    return Worker(names, client, settings, allowed=allowed, name=name, hung_seconds=hung_seconds)
+    return Worker(
+        names, client, settings, allowed=allowed, name=name, hung_seconds=hung_seconds, instance=_instance(chosen)
+    )
+
+
+def _instance(chosen: Settings) -> str:
+    """The instance of the data directory; "" where there is none yet."""
+    if not (chosen.data / CATALOG_FILE).exists():
+        return ""
+    with closing(Catalog(chosen.data / CATALOG_FILE)) as catalog:
+        return catalog.instance
 
 
 @contextmanager

@@ -50,8 +50,13 @@ TABLE: tuple[Setting, ...] = (
     Setting("MONITORING_DATA_DIR", None, "text", "path",
             "segments, control.db, spool and keys; a local disk. Default: the user data directory"),
     Setting("MONITORING_BUS_URL", None, "text", "url",
-            "Redis >= 6.2 or Valkey; else REDIS_URL, else `monitoring up` starts its own server",
+            "Redis >= 6.2 or Valkey, or a cluster: redis+cluster://host:port,host:port; else REDIS_URL, else "
+            "`monitoring up` starts its own server",
             secret=True, aliases=("REDIS_URL",)),
+    Setting("MONITORING_QUEUE_URL", None, "text", "url",
+            "the Redis or Valkey that carries RQ's jobs and counts requests. Default: the bus; a cluster cannot, "
+            "so one as the bus needs it",
+            secret=True),
     Setting("MONITORING_URL", None, "text", "url",
             "address of a monitoring API: a service without access to the bus sends its frames there"),
     Setting("MONITORING_API_KEY", None, "text", "key", "the key that goes with MONITORING_URL", secret=True),

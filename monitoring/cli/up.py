@@ -21,6 +21,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,7 @@ from monitoring.cli.login import login_link
 from monitoring.cli.supervisor import Backoff, Child, Supervisor
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline import settings as settings_table
-from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate
+from monitoring.pipeline.bus.embedded import URL_FILE, EmbeddedBus, locate, locate_queue
 from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -75,10 +76,12 @@ def up() -> None:
     \b
     MONITORING_DATA_DIR   where the data are (one instance a directory)
     MONITORING_PORT       the API's port (8321)
-    REDIS_URL             your own Redis >= 6.2 or Valkey instead of the embedded one
+    REDIS_URL             your own Redis >= 6.2 or Valkey, or a cluster, instead of the embedded one
     """
     chosen = settings_table.load()
     _check(chosen)
+    if chosen.text("bus_url"):
+        locate_queue(chosen)
     configure(chosen, "supervisor")
     failpoint.arm(chosen.path("failpoint_dir"))
     with own(chosen) as note, listen(chosen) as listener:
@@ -169,17 +172,21 @@ class _Product:
         """Everything that must be there before the children: catalog, key, and a bus that keeps what it is given."""
         from monitoring.consumers.ticker import claim_bus
         from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+        from monitoring.pipeline.store.host import HostMark
 
         make_data(self._settings)
+        HostMark(self._settings.data).move_in()
         catalog = Catalog(self._settings.data / CATALOG_FILE)
-        client = connect(self._url())
+        clients = [connect(url) for url in {self._url(): None, locate_queue(self._settings, self._url()): None}]
         try:
             instance = catalog.instance
             partitions = {signal: len(catalog.partitions(signal)) for signal in SIGNALS}
-            self._patiently(lambda: claim_bus(client, instance))
-            Streams(client).announce(partitions, instance)
+            for client in clients:
+                self._patiently(partial(claim_bus, client, instance))
+            Streams(clients[0]).announce(partitions, instance)
         finally:
-            client.close()
+            for client in clients:
+                client.close()
             catalog.close()
 
     def _patiently(self, action: Callable[[], None]) -> None:
@@ -272,6 +279,8 @@ def api() -> None:
 
     chosen = _part("api")
     _check(chosen)
+    if chosen.text("bus_url"):
+        locate_queue(chosen)
     with listen(chosen) as listener:
         click.echo(f"monitoring api: {address(listener)}/")
         serve(chosen, listener)
@@ -281,15 +290,19 @@ def api() -> None:
 @click.option("--queue", "queues", multiple=True, type=click.Choice(jobs.QUEUES), help="Serve this queue; repeatable.")
 @click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many workers.")
 def worker(queues: tuple[str, ...], processes: int) -> None:
-    """Run workers alone, on all queues or those you name.
+    """Run workers alone, on all queues or those you name, on the host of the data directory.
 
     \b
     Four drains share the partitions of the logs among them:
         monitoring worker --queue drain --processes 4
     """
+    from monitoring.consumers.worker import make_worker
+
     chosen = _part("worker")
     served = queues or jobs.QUEUES
     url = locate(chosen)
+    with suppress(BusUnavailable):  # it may come later, and workers look again
+        make_worker(served, url, chosen).check_instance()
     click.echo(f"monitoring worker: {processes} on {', '.join(served)}; Ctrl-C to stop")
     _preload(served)
     if processes == 1:
@@ -325,11 +338,14 @@ def _check(chosen: Settings) -> None:
 
 
 def _part(name: str) -> Settings:
-    """What each part needs when it runs alone."""
+    """What each part needs when it runs alone. Raises OtherHost where the data directory is another host's."""
+    from monitoring.pipeline.store.host import HostMark
+
     chosen = settings_table.load()
     configure(chosen, name)
     failpoint.arm(chosen.path("failpoint_dir"))
     make_data(chosen)
+    HostMark(chosen.data).move_in()
     return chosen
 
 

@@ -28,12 +28,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 import redis
 
+from monitoring.pipeline.bus.cluster import is_cluster
 from monitoring.pipeline.bus.streams import URL_FILE, connect
-from monitoring.pipeline.errors import AlreadyRunning, BusRefused, BusUnavailable, PermanentError
+from monitoring.pipeline.errors import AlreadyRunning, BusRefused, BusUnavailable, PermanentError, SettingsError
 from monitoring.pipeline.process import die_with_parent, prepare
 from monitoring.pipeline.settings import Settings
 
-__all__ = ["URL_FILE", "EmbeddedBus", "locate"]
+__all__ = ["URL_FILE", "EmbeddedBus", "locate", "locate_queue"]
 
 _LONGEST_SOCKET_PATH = 103
 """sun_path holds 108 bytes with its end on Linux, 104 on macOS."""
@@ -76,6 +77,23 @@ def locate(settings: Settings) -> str:
         ) from None
     except OSError as error:
         raise BusUnavailable(f"no bus: {file} cannot be read: {error.strerror}") from error
+
+
+def locate_queue(settings: Settings, bus_url: str | None = None) -> str:
+    """URL of the server that carries RQ's jobs: MONITORING_QUEUE_URL, else the bus (`bus_url`, else as `locate`).
+
+    RQ's scripts and blocking pops take keys of many slots, so a cluster cannot be it. Raises SettingsError for one,
+    BusUnavailable as `locate` does.
+    """
+    url = settings.text("queue_url")
+    if url and is_cluster(url):
+        raise SettingsError("MONITORING_QUEUE_URL is a cluster, and RQ needs a single server: redis://host:port/0")
+    url = url or bus_url or locate(settings)
+    if is_cluster(url):
+        raise SettingsError(
+            "the bus is a cluster, which carries no jobs: set MONITORING_QUEUE_URL to a single Redis >= 6.2 or Valkey"
+        )
+    return url
 
 
 class EmbeddedBus:

@@ -21,11 +21,14 @@ from redis.backoff import NoBackoff
 from redis.connection import PythonRespSerializer
 from redis.retry import Retry
 
+from monitoring.pipeline.bus.cluster import ClusterClient, is_cluster
 from monitoring.pipeline.bus.frame import Frame
+from monitoring.pipeline.bus.readers import Readers
 from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
 
 __all__ = [
     "META_KEY",
+    "OWNER_KEY",
     "PROTOCOL_VERSION",
     "URL_FILE",
     "Entry",
@@ -35,12 +38,15 @@ __all__ = [
     "Transport",
     "connect",
     "exchange",
+    "infos",
     "lane_key",
     "low_key",
     "stream_key",
 ]
 
 META_KEY = "monitoring:meta"
+OWNER_KEY = "monitoring:owner"
+"""The instance that drains this bus, or whose jobs a queue's server carries; expires soon after its ticker's end."""
 PROTOCOL_VERSION = "1"
 URL_FILE = "bus.url"
 """In the data directory of `monitoring up`: how services on its machine reach the server that it started."""
@@ -57,6 +63,14 @@ _PACK_BYTES = 6000
 """Arguments larger than this are sent as they are instead of being joined; the client's own default."""
 
 _UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError)
+_NOT_NOW = (
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,  # MASTERDOWN as well
+    redis.exceptions.ClusterError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.AskError,  # MOVED as well: the client follows them, unless they lead around for too long
+)
+"""What a server says while it fails over, or moves a slot."""
 
 _HEAD_CREATED = """
 local e = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
@@ -82,18 +96,22 @@ def lane_key(signal: str, partition: int, lane: str) -> str:
 
 
 def connect(url: str, *, timeout_seconds: float = 5.0) -> redis.Redis:
-    """A client of this server (redis://, rediss://, unix://), which never retries by itself.
+    """A client of this server (redis://, rediss://, unix://) or cluster (redis+cluster://). Never retries by itself.
 
-    A retry of XADD inside the client would publish a frame twice; who calls knows better.
+    A retry of XADD inside the client would publish a frame twice; who calls knows better. Connects with its first
+    command. Raises ValueError for a URL that cannot be used.
     """
+    # hiredis, where it is installed, copies a frame three times to pack it: 260 us of CPU for 280 KB against 10.
+    packer = PythonRespSerializer(_PACK_BYTES, _encode)
+    if is_cluster(url):
+        return ClusterClient(url, timeout_seconds=timeout_seconds, packer=packer)
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
-        # hiredis, where it is installed, copies a frame three times to pack it: 260 us of CPU for 280 KB against 10.
-        command_packer=PythonRespSerializer(_PACK_BYTES, _encode),
+        command_packer=packer,
     )
 
 
@@ -220,22 +238,26 @@ class Streams:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
+        self._readers = Readers(self._read) if isinstance(client, ClusterClient) else None
+
+    @property
+    def spread(self) -> bool:
+        """Whether partitions lie on several servers, of which one may be away while the others are not."""
+        return self._readers is not None
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if self._readers is not None:
+            self._readers.close()
+        self.client.close()
 
     def announce(self, partitions: Mapping[str, int], instance: str) -> None:
         """Make this server known as ours and say how many partitions each signal has.
 
         Raises BusRefused unless the server keeps what it is given: Redis >= 6.2 with `noeviction`.
         """
-        info = exchange(self.client.info)
-        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
-        if version < (6, 2):
-            raise BusRefused(f"Redis {info['redis_version']} is too old: 6.2 or Valkey is needed")
-        policy = info.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise BusRefused(
-                f"the server's maxmemory-policy is {policy}: it would delete queued events when memory is short. "
-                "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)"
-            )
+        for name, info in infos(self.client).items():
+            _check_fit(name, info)
         meta: dict[Any, Any] = {"version": PROTOCOL_VERSION, "instance": instance}
         meta.update({f"partitions:{signal}": str(count) for signal, count in partitions.items()})
         exchange(lambda: self.client.hset(META_KEY, mapping=meta))
@@ -243,9 +265,20 @@ class Streams:
     def read(self, cursors: Mapping[str, str], *, count: int, block_ms: int | None) -> dict[str, list[Entry]]:
         """Entries behind each stream's cursor ("0-0": from the start), at most `count` a stream.
 
-        Waits up to `block_ms` for the first one; None does not wait.
+        Waits up to `block_ms` for the first one; None does not wait. Where streams lie on several servers, one that
+        is away raises only if the others have nothing either.
         """
-        answers = exchange(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]  # as above
+        if self._readers is not None and block_ms is not None:
+            return self._readers.read(cursors, count=count, block_ms=block_ms)
+        if self._readers is None:
+            return self._read(cursors, count, block_ms)
+        found: dict[str, list[Entry]] = {}
+        for stream, cursor in cursors.items():  # several in one XREAD need not share a slot
+            found |= self._read({stream: cursor}, count, None)
+        return found
+
+    def _read(self, cursors: Mapping[str, str], count: int, block_ms: int | None) -> dict[str, list[Entry]]:
+        answers = exchange(lambda: self.client.xread(dict(cursors), count=count, block=block_ms))  # type: ignore[arg-type]  # bytes are fields, too
         pairs = answers.items() if isinstance(answers, dict) else (answers or ())
         found: dict[str, list[Entry]] = {}
         for stream, entries in pairs:
@@ -291,6 +324,29 @@ class Streams:
         return found
 
 
+def infos(client: redis.Redis, *sections: str) -> dict[str, dict[str, Any]]:
+    """INFO of every server behind this client, by its name; that of a single one is "". Raises as Transport does."""
+    if isinstance(client, ClusterClient):
+        cluster = client
+        found: dict[str, dict[str, Any]] = exchange(lambda: cluster.infos(*sections))
+        return found
+    return {"": exchange(lambda: client.info(*sections))}
+
+
+def _check_fit(name: str, info: Mapping[str, Any]) -> None:
+    """Raises BusRefused for a server that is too old, or would delete what it was given."""
+    who = f"the server {name}" if name else "the server"
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < (6, 2):
+        raise BusRefused(f"{who} is Redis {info['redis_version']}, too old: 6.2 or Valkey is needed")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise BusRefused(
+            f"maxmemory-policy of {who} is {policy}: it would delete queued events when memory is short. "
+            "Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file)"
+        )
+
+
 def exchange(action: Callable[[], Any]) -> Any:
     """Run one exchange with the server and turn its errors into ours, those of Transport."""
     try:
@@ -303,9 +359,25 @@ def exchange(action: Callable[[], Any]) -> Any:
         raise BusFull("the bus is at its maxmemory") from error
     except _UNAVAILABLE as error:
         raise BusUnavailable(f"the bus did not answer: {error}") from error
+    except redis.exceptions.RedisClusterException as error:
+        raise _of_cluster(error) from error
+    except _NOT_NOW as error:
+        raise BusUnavailable(f"the bus cannot take that now: {error}") from error
     except redis.ResponseError as error:
         if "OOM" in str(error):
             raise BusFull("the bus is at its maxmemory") from error
-        if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")):
+        if "MISCONF" in str(error):
             raise BusUnavailable(f"the bus cannot take writes now: {error}") from error
         raise BusRefused(f"the bus refused the command: {error}") from error
+
+
+def _of_cluster(error: Exception) -> BusUnavailable | BusRefused:
+    """What redis-py could not do with the nodes of a cluster; why stands in the causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
+            return BusRefused(f"the bus refused the credentials: {cause}")
+        if "Cluster mode is not enabled" in str(cause):
+            return BusRefused("the bus is no cluster, but a single server: name it with redis:// or rediss://")
+        cause = cause.__cause__ or cause.__context__
+    return BusUnavailable(f"the bus did not answer: {error}")

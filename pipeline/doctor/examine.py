@@ -39,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "bus-eviction": bus.evicts_nothing,
     "bus-memory": bus.has_memory,
     "bus-password": bus.password_set,
+    "queue": bus.queue_answers,
     "clock": bus.shares_our_clock,
     "partitions": instance.partitions_for_workers,
     "drains": instance.drains_run,

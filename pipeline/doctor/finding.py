@@ -46,6 +46,7 @@ class Examined:
 
     `running` tells whether `monitoring up` holds the data directory; `refused` are the settings that could not be used.
     `client` is None where the bus does not answer, `bus_error` says why, `bus_refuses` that the password is why;
+    `servers` is the INFO of each server of the bus by its name, "" where it is a single one;
     `status` is what `monitoring status` knows, None where there is no store yet or it cannot be opened.
     """
 
@@ -58,6 +59,7 @@ class Examined:
     bus_refuses: bool = False
     client: redis.Redis | None = None
     bus_facts: dict[str, Any] = field(default_factory=dict)
+    servers: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: dict[str, Any] | None = None
 
     @property

@@ -23,9 +23,10 @@ from rq.serializers import JSONSerializer, PickleSerializer
 from monitoring.consumers.envelope import AllowedJob, Forged, name_in, resolve
 from monitoring.consumers.worker import make_worker
 from monitoring.pipeline import jobs
-from monitoring.pipeline.bus.streams import connect
-from monitoring.pipeline.errors import PermanentError
+from monitoring.pipeline.bus.streams import OWNER_KEY, connect
+from monitoring.pipeline.errors import BusRefused, PermanentError
 from monitoring.pipeline.settings import load
+from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 
 if TYPE_CHECKING:
     from tests.conftest import ValkeyServer
@@ -368,6 +369,18 @@ def test_a_worker_may_be_started_before_the_bus(
     server.start()
     client = connect(server.url)
     wait_for(lambda: client.smembers(f"rq:workers:{QUEUE}"))
+
+
+def test_jobs_of_another_data_directory_are_left_alone(client: redis.Redis, valkey: str, tmp_path: Path) -> None:
+    """A worker on another host, or with another MONITORING_DATA_DIR, would drain events into a store of its own."""
+    Catalog.create_or_open(tmp_path / CATALOG_FILE, partitions=1).close()
+    worker = make_worker(["drain"], valkey, load({"MONITORING_DATA_DIR": str(tmp_path)}))
+    worker.check_instance()
+    client.set(OWNER_KEY, "somebody else's")
+    jobs.enqueue(client, jobs.DRAIN)
+    with pytest.raises(BusRefused, match="run on the host that has it"):
+        worker._turn()
+    assert jobs.queued(client, jobs.DRAIN) == 1
 
 
 def test_where_the_bus_is_too_full_to_enqueue_anything_it_drains_without_a_job(

@@ -16,6 +16,10 @@ import time
 from pathlib import Path
 
 from tests.faults.campaign import Campaign, Outcome
+from tests.faults.cluster_bus import ClusterBus
+from tests.faults.cluster_kinds import possible_of_cluster
+from tests.faults.kinds import possible
+from tests.faults.product import Bus
 
 
 def main() -> int:
@@ -29,6 +33,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, help="kept, and gone on with where it holds a campaign")
     parser.add_argument("--only", default="", help="only the kinds of faults whose names contain this")
     parser.add_argument("--again", type=float, default=0.25, help="share of faults that a second one follows at once")
+    parser.add_argument("--cluster", action="store_true", help="the bus is a cluster of six nodes, with its own faults")
     options = parser.parse_args()
     root = options.directory or Path(tempfile.mkdtemp(prefix="faults-"))
     campaign = Campaign(
@@ -38,11 +43,17 @@ def main() -> int:
         only=options.only,
         again=options.again,
         say=lambda line: print(line, flush=True),
+        bus=ClusterBus if options.cluster else Bus,
+        kinds=possible_of_cluster if options.cluster else possible,
     )
+    if options.cluster and campaign.product.bus.networks.why:
+        print(f"no faults of the network: {campaign.product.bus.networks.why}")
     outcome = campaign.run(
         faults=options.faults, events=options.events, deadline=time.monotonic() + options.minutes * 60
     )
     _print(outcome)
+    if options.cluster:
+        print(f"failovers that forgot acknowledged entries: {campaign.product.bus.forgotten}")
     if outcome.sound and options.directory is None:
         campaign.product.unmount()
         shutil.rmtree(root)

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.faults import checker
 from tests.faults.kinds import Kind, possible
-from tests.faults.product import Product
+from tests.faults.product import Bus, Product
 
 __all__ = ["Campaign", "Outcome"]
 
@@ -43,21 +43,31 @@ class Campaign:
     """Runs in a directory, which holds the store, the journals and the state."""
 
     def __init__(
-        self, root: Path, *, seed: int, rate: int, say: Callable[[str], None], only: str = "", again: float = 0.0
+        self,
+        root: Path,
+        *,
+        seed: int,
+        rate: int,
+        say: Callable[[str], None],
+        only: str = "",
+        again: float = 0.0,
+        bus: Callable[[Path], Any] = Bus,
+        kinds: Callable[[Product], list[Kind]] = possible,
     ) -> None:
         """`only` takes the kinds whose names contain it; `again` is the share of faults that a second one follows
-        before the product has recovered from the first."""
+        before the product has recovered from the first. `bus` is that of `Product`, `kinds` what can happen to it."""
         self.root, self._say, self._only, self._again = root, say, only, again
         root.mkdir(parents=True, exist_ok=True)
         self.outcome = self._load(seed)
-        self.product = Product(root, seed=self.outcome.seed, rate=rate)
+        self.product = Product(root, seed=self.outcome.seed, rate=rate, bus=bus)
+        self._kinds = kinds
 
     def run(self, *, faults: int, events: int, deadline: float = float("inf")) -> Outcome:
         """Strike until there were so many faults over so many events, or the deadline (monotonic) has come."""
         product = self.product
         try:
             product.start()
-            kinds = [kind for kind in possible(product) if self._only in kind.name]
+            kinds = [kind for kind in self._kinds(product) if self._only in kind.name]
             began = time.monotonic()
             while (self.outcome.done < faults or product.stored() < events) and time.monotonic() < deadline:
                 if self.outcome.done < faults:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import redis
@@ -116,7 +117,8 @@ class Bus:
 class Product:
     """`monitoring up` on a bus of its own, with producers that keep journals."""
 
-    def __init__(self, root: Path, *, seed: int, rate: int) -> None:
+    def __init__(self, root: Path, *, seed: int, rate: int, bus: Callable[[Path], Any] = Bus) -> None:
+        """`bus` makes the bus in a directory: a single server, or the cluster of `cluster_bus`."""
         self.root, self.seed, self.rate = root, seed, rate
         self.data, self.spool = root / "data", root / "spool"
         self.journals, self.points = root / "journals", root / "points"
@@ -125,7 +127,7 @@ class Product:
         self.mounted = [directory for directory in (self.data, self.spool) if _mount(directory)]
         for leftover in self.points.iterdir():
             leftover.unlink()
-        self.bus = Bus(root / "bus")
+        self.bus = bus(root / "bus")
         self.clock = root / "clock"
         self.set_clock(0)
         self.port = _free_port()
@@ -154,6 +156,15 @@ class Product:
             )  # fmt: skip
         wait_until(lambda: bool(self.parts("drain")) and bool(self.parts("ticker")), "the product has started")
 
+    def start_workers(self, count: int) -> subprocess.Popen[bytes]:
+        """Start so many more drains."""
+        command = [sys.executable, "-m", "monitoring", "worker", "--queue", "drain", "--processes", str(count)]
+        with (self.root / "workers.log").open("ab") as log:
+            return subprocess.Popen(
+                command, env=self._environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
+
     def _environment(self) -> dict[str, str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MONITORING_", "REDIS_URL"))}
         return {
@@ -161,6 +172,7 @@ class Product:
             "MONITORING_DATA_DIR": str(self.data),
             "MONITORING_SPOOL_DIR": str(self.spool),
             "MONITORING_BUS_URL": self.bus.url,
+            **({"MONITORING_QUEUE_URL": queue} if (queue := getattr(self.bus, "queue_url", "")) else {}),
             "MONITORING_PORT": str(self.port),
             "MONITORING_PARTITIONS": str(PARTITIONS),
             "MONITORING_WORKERS": "2",

@@ -152,13 +152,26 @@ def test_a_bus_that_evicts_or_is_full_is_found(look: Any, valkey: str) -> None:
 def test_an_old_bus_a_wrong_clock_and_an_open_one_are_found(data: Path) -> None:
     seen = Examined(load({"MONITORING_DATA_DIR": str(data)}), {}, False, bus_url="redis://bus.example:6379/0")
     seen.client = redis.Redis()  # never connected: the facts are what an old server tells
-    seen.bus_facts = {"redis_version": "6.0.16", "clock": -90.0}
+    seen.bus_facts, seen.servers = {"clock": -90.0}, {"": {"redis_version": "6.0.16"}}
     assert bus.new_enough(seen) == Finding("problem", "Redis 6.0.16", bus.new_enough(seen).advice)
     assert "90.0 s behind ours" in bus.shares_our_clock(seen).said
     assert bus.password_set(seen).level == "warning"
-    seen.bus_facts = {"redis_version": "7.2.4", "valkey_version": "9.0.1", "clock": 0.001}
+    seen.bus_facts, seen.servers = {"clock": 0.001}, {"": {"redis_version": "7.2.4", "valkey_version": "9.0.1"}}
     assert bus.new_enough(seen).said == "Valkey 9.0.1"
     assert bus.shares_our_clock(seen).level == "ok"
+
+
+def test_of_a_cluster_the_server_that_is_unfit_is_named(data: Path) -> None:
+    url = "redis+cluster://a.example:1,127.0.0.1:2"
+    seen = Examined(load({"MONITORING_DATA_DIR": str(data), "MONITORING_BUS_URL": url}), {}, False, bus_url=url)
+    seen.client = redis.Redis()  # never connected: the facts are what the servers tell
+    fit = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "used_memory": 1, "maxmemory": 100}
+    seen.servers = {"a:1": fit, "b:2": {**fit, "used_memory": 60}, "c:3": {**fit, "maxmemory_policy": "allkeys-lru"}}
+    assert bus.new_enough(seen) == Finding("ok", "Redis 7.2.4")
+    assert (bus.evicts_nothing(seen).level, "c:3" in bus.evicts_nothing(seen).said) == ("problem", True)
+    assert (bus.has_memory(seen).level, bus.has_memory(seen).said.startswith("b:2 ")) == ("problem", True)
+    assert bus.password_set(seen).said.startswith("a.example takes connections without a password")
+    assert "MONITORING_QUEUE_URL" in bus.queue_answers(seen).said
 
 
 @contextlib.contextmanager
