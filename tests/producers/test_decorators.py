@@ -9,13 +9,6 @@ from contextlib import contextmanager
 import pytest
 
 from monitoring import error_context, get_logger, log_function
-from monitoring.producers.testing import capture
-
-
-@pytest.fixture
-def captured():
-    with capture() as found:
-        yield found
 
 
 class Shop:
