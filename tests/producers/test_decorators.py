@@ -212,7 +212,7 @@ def test_a_coroutine_and_a_generator_can_be_decorated_with_it(captured):
 def test_what_is_sent_and_thrown_into_an_asynchronous_generator_reaches_it(captured):
     @log_function
     async def echo():
-        got = []
+        got: list[str] = []
         while len(got) < 3:
             try:
                 got.append((yield got))
@@ -251,7 +251,7 @@ def test_properties_partials_and_arguments_that_cannot_be_looked_at_do_no_harm(c
             raise RuntimeError("not loaded")
 
     class Order:
-        @log_function
+        @log_function  # type: ignore[prop-decorator]  # mypy knows of none that take properties
         @property
         def total(self):
             return 12
