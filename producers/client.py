@@ -61,7 +61,7 @@ class Client:
 
     `log` snapshots everything at once; redaction, encoding and sending happen in the emitter's thread. `echo`, where
     it is set, is given each event in the caller's thread too: the console. `take` is the emitter's `emit`, for events
-    that somebody else made.
+    that somebody else made. `redact` is for lines that are written here, beside what is published.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class Client:
         *,
         trouble: Trouble,
         echo: Callable[[Event], None] | None = None,
+        redact: Callable[[str], str] | None = None,
         now_ns: NowNs = wall_ns,
     ) -> None:
         self.emitter = emitter
         self.resource = resource
         self.trouble = trouble
         self.echo = echo
+        self.redact = redact
         self.take = emitter.emit
         self._now_ns = now_ns
         self._who = (resource.service, resource.environment, resource.release)
