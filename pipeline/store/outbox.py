@@ -35,6 +35,8 @@ MOST_NOTICES = 200
 """Of one message: a storm of thousands becomes tens of messages, and what the largest carries stays below 1 MiB."""
 LONGEST_WAIT_NS = 3600 * _SECOND_NS
 """Neither a backoff nor what a far end asks for is longer: after that it is worth a look."""
+MOST_EARLIER = 10
+"""Earlier messages that one refers to: mail programs need the first of a thread and the last."""
 KEPT_NS = 30 * DAY_NS
 """How long ended notices are kept to be looked at: as long as the logs they belong to."""
 STATES = ("waiting", "sent", "failed", "dropped")
@@ -62,6 +64,7 @@ class Message(NamedTuple):
     """Notices that are told together: what is sent, retried and timed out as one.
 
     `created` is when its oldest notice was put, `attempts` counts this one, `progress` is what the last try left.
+    `earlier` are the ids of messages that told this channel of the same alerts before, the oldest first.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Message(NamedTuple):
     created: int
     attempts: int
     progress: str
+    earlier: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -285,4 +289,22 @@ def _take(
         " (SELECT key FROM part WHERE message = ?) ORDER BY created, key",
         (identity,),
     ).fetchall()
-    return Message(identity, channel, tuple(Notice(*row) for row in rows), created, attempts, progress)
+    notices = tuple(Notice(*row) for row in rows)
+    earlier = _earlier(connection, identity, channel, notices)
+    return Message(identity, channel, notices, created, attempts, progress, earlier)
+
+
+def _earlier(
+    connection: apsw.Connection, identity: str, channel: str, notices: tuple[Notice, ...]
+) -> tuple[str, ...]:  # fmt: skip
+    """Messages made before this one with notices of the same alerts, which their keys begin with."""
+    found: dict[int, str] = {}
+    for alert in list(dict.fromkeys(notice.key.partition(":")[0] for notice in notices))[:MOST_EARLIER]:
+        rows: list[Any] = connection.execute(
+            "SELECT DISTINCT m.rowid, m.id FROM part p JOIN message m ON m.id = p.message"
+            " WHERE p.key >= ?1 || ':' AND p.key < ?1 || ';' AND m.channel = ?2"
+            " AND m.rowid < (SELECT rowid FROM message WHERE id = ?3) ORDER BY m.rowid DESC LIMIT ?4",
+            (alert, channel, identity, MOST_EARLIER),
+        ).fetchall()
+        found |= dict(rows)
+    return tuple(found[number] for number in sorted(found)[-MOST_EARLIER:])
