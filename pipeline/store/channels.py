@@ -21,7 +21,7 @@ from monitoring.pipeline.store.channel_kinds import KINDS, MASK, check_config, m
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.secret_box import SecretBox
 
-__all__ = ["Channel", "Channels", "ReadOnly"]
+__all__ = ["OF_ENVIRONMENT", "Channel", "Channels", "ReadOnly"]
 
 MAX_CHANNELS = 200
 """Kept at a time: a team's, with room; they are read whole."""
@@ -29,6 +29,8 @@ RATE_PER_MINUTE = 30.0
 """Slack takes about one message a second from a webhook; people read less than that."""
 DEADLINE_SECONDS = 3600.0
 """Then a notice counts as undeliverable, which raises an alert of its own through another channel."""
+OF_ENVIRONMENT = ("email", "slack")
+"""What the seed's names may make: another process may see them that this one does not."""
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 
 
