@@ -121,6 +121,10 @@ def alerts_history(identity: str, as_json: bool) -> None:
         what = f"{each['from'] or '(new)'} -> {each['to']}" if each["kind"] == "transition" else each["kind"]
         value = "" if each["value"] is None else f" at {each['value']:g}"
         click.echo(f"{each['at'][:19]}  {what}{value}  by {each['actor']}  {each['note']}".rstrip())
+        for sent in each.get("deliveries", ()):
+            tries = f", {sent['attempts']} tries" if sent["attempts"] > 1 else ""
+            said = f": {sent['said']}" if sent["said"] else ""
+            click.echo(f"{(sent['at'] or '')[:19]:19}    {sent['channel']} {sent['state']}{tries}{said}")
 
 
 @alerts.command("ack")

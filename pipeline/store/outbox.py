@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from monitoring.pipeline.clock import DAY_NS, NowNs, wall_ns
+from monitoring.pipeline.clock import DAY_NS, NowNs, rfc3339, wall_ns
 from monitoring.pipeline.store.control import Control
 
-__all__ = ["GROUP_WAIT_NS", "LEASE_NS", "Entry", "Message", "Notice", "Outbox", "put"]
+__all__ = ["GROUP_WAIT_NS", "LEASE_NS", "Entry", "Message", "Notice", "Outbox", "deliveries", "put"]
 
 _SECOND_NS = 1_000_000_000
 GROUP_WAIT_NS = 2 * _SECOND_NS
@@ -97,6 +97,20 @@ def put(connection: apsw.Connection, notices: Iterable[Notice], now_ns: int) -> 
         "INSERT OR IGNORE INTO outbox(key, channel, event, grouping, body, created, due) VALUES(?,?,?,?,?,?,?)",
         [(*notice[:5], now_ns, notice.due) for notice in notices],
     )
+
+
+def deliveries(control: Control, alert: str) -> dict[int, list[dict[str, Any]]]:
+    """What has become of the notices of an alert, as JSON members, by the number of their entry in its history."""
+    rows = control.rows(f"{_ENTRY} WHERE o.key >= ?1 || ':' AND o.key < ?1 || ';' ORDER BY o.channel", alert)
+    found: dict[int, list[dict[str, Any]]] = {}
+    for entry in (Entry(*row) for row in rows):
+        number = entry.key.split(":")[1]
+        if number.isdecimal():
+            found.setdefault(int(number), []).append({
+                "channel": entry.channel, "state": entry.state, "attempts": entry.attempts,
+                "at": rfc3339(entry.ended) if entry.ended is not None else None, "said": entry.reply or entry.error,
+            })  # fmt: skip
+    return found
 
 
 class Outbox:

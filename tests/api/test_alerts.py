@@ -9,6 +9,7 @@ import pytest
 
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.control import FILE_NAME
+from monitoring.pipeline.store.outbox import Outbox
 from tests.alarm import NAME, an_alert
 from tests.instance import Instance
 
@@ -192,3 +193,20 @@ def test_who_acknowledges_second_is_told_that_somebody_was_first(instance, alert
     assert second["acknowledged_by"] == first["acknowledged_by"]
     history = instance.get(f"/api/v1/alerts/{alert}/history")["history"]
     assert [each["note"] for each in history if each["kind"] == "comment"] == ["me too"]
+
+
+def test_the_history_says_what_became_of_each_notification(instance, alert):
+    outbox = Outbox(instance.runtime.control, now_ns=lambda: time.time_ns() + 10**10)
+    (waiting,) = instance.get(f"/api/v1/alerts/{alert}/history")["history"][1]["deliveries"]
+    assert (waiting["channel"], waiting["state"], waiting["at"]) == ("ops", "waiting", None)
+    for message in outbox.claim(10, lambda name: 60.0):
+        outbox.sent(message.id, "200 thanks")
+    history = instance.get(f"/api/v1/alerts/{alert}/history")["history"]
+    (sent,) = history[1]["deliveries"]
+    assert (sent["state"], sent["said"], sent["attempts"]) == ("sent", "200 thanks", 1) and sent["at"]
+    assert "deliveries" not in history[0]
+
+
+def test_matchers_of_alertmanager_are_understood(instance):
+    body = {"ends_at": "+2h", "reason": "x", "matchers": [{"name": "host", "value": "web-.*", "isRegex": True}]}
+    assert instance.call("POST", "/api/v1/silences", json=body).json["matchers"] == ["host=~web-.*"]
