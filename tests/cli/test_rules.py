@@ -58,7 +58,8 @@ def test_what_is_exported_is_imported_elsewhere_whole_or_not_at_all(instance, th
     assert "C" not in [each["name"] for each in json.loads(run("alerts", "rules", "--json", env=there).stdout)["rules"]]
 
 
-def test_an_editor_changes_a_rule_and_its_errors_have_lines(instance, there, tmp_path: Path):
+def test_an_editor_changes_a_rule_and_its_errors_have_lines(instance, tmp_path: Path):
+    there = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
     run(*CREATE, "--set", "threshold=3", env=there)
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i "s/threshold: 3.0/threshold: $WANTED/" "$1"\n')
