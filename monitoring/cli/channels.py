@@ -92,6 +92,8 @@ def channels_add(name: str, kind: str, pairs: tuple[str, ...], default: bool, as
     else:
         body = {"kind": kind, "config": config, "default": default}
         found = remote(chosen).call("PUT", "channels", name, body=body)
+    if found["problem"]:
+        warn([f"nothing can be sent: {found['problem']}"])
     click.echo(orjson.dumps(found) if as_json else f"saved; try it with: monitoring channels test {name}")
 
 
