@@ -43,7 +43,7 @@ _ALERT: Shape = {
     "value": "number?", "operator": "text", "threshold": "number?", "summary": "text", "description": "text",
     "runbook": "text", "started_at": "text", "active_at": "text?", "updated_at": "text", "resolved_at": "text?",
     "acknowledged_at": "text?", "acknowledged_by": "text?", "flapping": "flag", "held": "text?", "channels": "list",
-    "fingerprint": "text", "stale": "flag", "links": "object",
+    "fingerprint": "text", "stale": "flag", "links": "object", "already_acknowledged?": "flag",
 }  # fmt: skip
 _RULE: Shape = {
     "name": "text", "kind": "text", "expr?": "text", "query?": "text", "condition?": "text", "established?": "text",
@@ -51,15 +51,16 @@ _RULE: Shape = {
     "lookback?": "text", "for": "text", "interval": "text", "cooldown": "text", "no_data": "text", "severity": "text",
     "labels": "object", "annotations": "object", "channels": "list", "escalation": "list", "inhibited_by": "list",
     "enabled": "flag", "source": "text", "read_only": "flag", "file?": "text", "line?": "whole", "changed_at": "text",
-    "changed_by": "text", "status": "object",
+    "changed_by": "text", "status": "object", "warnings": "list",
 }  # fmt: skip
 _SILENCE: Shape = {
     "id": "text", "matchers": "list", "starts_at": "text", "ends_at": "text", "state": "text", "author": "text",
-    "reason": "text", "created_at": "text",
+    "reason": "text", "created_at": "text", "matching?": "whole", "warnings?": "list",
 }  # fmt: skip
 _WINDOW: Shape = {
     "name": "text", "matchers": "list", "days": "list", "start": "text", "duration": "text", "time_zone": "text",
     "from": "text?", "until": "text?", "reason": "text", "enabled": "flag", "author": "text", "active": "flag",
+    "matching?": "whole", "warnings?": "list",
 }  # fmt: skip
 _CHANNEL: Shape = {
     "name": "text", "kind": "text", "config": "object", "default": "flag", "enabled": "flag", "read_only": "flag",

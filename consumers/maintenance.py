@@ -1,4 +1,4 @@
-"""Maintenance: retention, compacting sealed segments once, purges, roll-ups of metrics.
+"""Maintenance: retention, compacting sealed segments once, purges, roll-ups of metrics, old history.
 
 Off the hot path; live segments are not touched.
 """
@@ -18,7 +18,7 @@ from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import Fenced, PermanentError, RetryableError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import retention, service_ages
+from monitoring.pipeline.store import history, retention, service_ages
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.control import FILE_NAME, Control
@@ -58,7 +58,19 @@ def run(chosen: Settings) -> dict[str, int]:
             "rolled_up": rolled_up,
             "outlived_events": outlived_events,
             "purged": purged,
+            "expired": _expire(chosen),
         }
+
+
+def _expire(chosen: Settings) -> int:
+    """Delete what is too old of the audit log and the histories of alerts; how many entries and alerts went."""
+    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
+        gone = history.expire(
+            control, chosen.number("history_age"), now_ns=wall_ns(), stopped=stop.requested
+        )  # fmt: skip
+    if any(gone):
+        _log.info("older than MONITORING_HISTORY_AGE: %d audit entries, %d alerts, %d silences", *gone)
+    return sum(gone)
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:

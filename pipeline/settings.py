@@ -110,6 +110,9 @@ TABLE: tuple[Setting, ...] = (
             "older roll-ups of metrics by hour are deleted: last year's month beside this one; 0 keeps all"),
     Setting("MONITORING_METRICS_RETENTION_BYTES", 5 << 30, "size", "bytes",
             "the oldest segments of metrics go when all of these together are larger; 0 keeps all"),
+    Setting("MONITORING_HISTORY_AGE", 400 * 86_400.0, "duration", "seconds",
+            "how long the audit log and the histories of alerts that ended are kept: last year's beside this one; "
+            "30 days at least", minimum=30 * 86_400),
     Setting("MONITORING_DISK_RESERVE", 256 << 20, "size", "bytes",
             "drains stop before the disk is full, so that commits and roll-overs in progress can end"),
     Setting("MONITORING_QUERY_TIMEOUT", 10.0, "duration", "seconds", "a query answers `partial` past it", minimum=0.05),

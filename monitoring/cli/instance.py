@@ -15,7 +15,7 @@ from monitoring.pipeline.errors import AlreadyRunning, MonitoringError
 from monitoring.pipeline.process import alive
 from monitoring.pipeline.settings import Settings
 
-__all__ = ["LOCK_FILE", "make_data", "noted_address", "own"]
+__all__ = ["LOCK_FILE", "make_data", "noted_address", "own", "runs_here"]
 
 LOCK_FILE = "up.lock"
 
@@ -63,6 +63,19 @@ def noted_address(data: Path) -> str:
         return ""
     try:
         return _noted(handle)[1]
+    finally:
+        os.close(handle)
+
+
+def runs_here(data: Path) -> bool:
+    """Whether a `monitoring up` of this data directory runs on this machine."""
+    try:
+        handle = os.open(data / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        pid, address = _noted(handle)
+        return bool(address) and alive(pid)
     finally:
         os.close(handle)
 

@@ -53,6 +53,14 @@ class Observing:
 
         return presence.present(self.logs.catalog, names, start_ns, end_ns)
 
+    def moments(
+        self, names: Sequence[str], start_ns: int, end_ns: int, step_ns: int
+    ) -> Mapping[tuple[str, ...], set[int]]:  # fmt: skip
+        """See Sources."""
+        from monitoring.pipeline.store import presence  # numpy
+
+        return presence.moments(self.logs.catalog, names, start_ns, end_ns, step_ns)
+
     def undelivered(self, since_ns: int) -> Mapping[str, int]:
         """See Sources."""
         rows = self._control.rows(
