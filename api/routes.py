@@ -38,6 +38,7 @@ __all__ = [
     "mount",
     "refused",
     "secure",
+    "usable_request_id",
 ]
 
 _PREFIX = re.compile(r"[0-9a-f]{1,32}")
@@ -297,8 +298,13 @@ def request_id() -> str:
     """Identity of the request: what the caller sent if it is harmless, else a new one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.request_id = sent if usable_request_id(sent) else uuid.uuid4().hex
     return str(g.request_id)
+
+
+def usable_request_id(sent: str) -> bool:
+    """Whether a caller's id may be taken over into answers and logs."""
+    return _REQUEST_ID.fullmatch(sent) is not None
 
 
 def answer_error(error: Exception) -> Response:

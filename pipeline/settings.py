@@ -128,6 +128,10 @@ TABLE: tuple[Setting, ...] = (
             "of one address, whatever keys it has: an office behind one; 0 is no limit"),
     Setting("MONITORING_RATE_FAILED", 120, "whole", "failures a minute",
             "of one address with keys that are not good, then 429: two agents that were forgotten; 0 is no limit"),
+    Setting("MONITORING_API_LOG", "trouble", "choice", "",
+            "which requests of the API are events of the service `monitoring-api`: trouble: those that failed, or took "
+            "half of the query timeout; changes: who changes something, too; all: all but ingest; off: nothing",
+            choices=("off", "trouble", "changes", "all")),
     Setting("MONITORING_WORKERS", 1, "whole", "processes", "drain workers that `monitoring up` starts"),
     Setting("MONITORING_CAPTURE_LOGGING", True, "flag", "",
             "an SDK publishes what the standard library's loggers log, too"),
