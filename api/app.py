@@ -27,6 +27,7 @@ from monitoring.api import (
     otlp,
     otlp_metrics,
     prometheus,
+    prometheus_facts,
     questions,
     raw,
     remote_write,
@@ -71,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *searches.ROUTES,
     *questions.ROUTES,
     *prometheus.ROUTES,
+    *prometheus_facts.ROUTES,
     # what is wrong, and who is told
     *alerts.ROUTES,
     *rules.ROUTES,

@@ -70,6 +70,7 @@ class Runtime:
     def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
         self.settings = settings
         self.now_ns = now_ns
+        self.began = now_ns()
         self.stopping: Callable[[], bool] = lambda: False
         """Whether this process is about to end: what is streamed ends then."""
         self.authorize: Callable[[], tuple[str, str] | None] = lambda: None

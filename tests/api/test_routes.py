@@ -169,6 +169,15 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels", {"data": {}}),
     ("GET", "/prometheus/api/v1/label/<name>/values"): ("viewer", "/prometheus/api/v1/label/x/values", {}),
     ("GET", "/prometheus/api/v1/metadata"): ("viewer", "/prometheus/api/v1/metadata", {}),
+    **{
+        ("GET", f"/prometheus/api/v1/{name}"): ("viewer", f"/prometheus/api/v1/{name}", {})
+        for name in ("rules", "alerts", "targets", "status/runtimeinfo", "status/flags")
+    },
+    **{
+        (method, f"/prometheus/api/v1/{name}"): ("viewer", f"/prometheus/api/v1/{name}?query=up", {})
+        for name in ("query_exemplars", "format_query")
+        for method in ("GET", "POST")
+    },
     ("GET", "/prometheus/api/v1/status/buildinfo"): ("viewer", "/prometheus/api/v1/status/buildinfo", {}),
     ("GET", "/api/v1/audit"): ("admin", "/api/v1/audit?query=x", {}),
     ("GET", "/api/v1/audit/export"): ("admin", "/api/v1/audit/export?query=x", {}),
