@@ -10,7 +10,7 @@ import math
 
 import orjson
 from flask import Response
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from monitoring.pipeline.errors import (
     BusFull,
@@ -123,6 +123,8 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return _retryable(error, request_id)
         case ClientDisconnected():
             return Problem(400, "the body ended before its announced length", field="body")
+        case MethodNotAllowed():
+            return Problem(405, "this address does not take that method", fix=_method_fix(error))
         case HTTPException(code=int(code)):
             return Problem(code, error.description or "", fix=_method_fix(error))
     _log.error("request %s failed", request_id, exc_info=error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
     "answer_error",
     "json_response",
     "mount",
+    "nothing_at",
     "refused",
     "secure",
     "usable_request_id",
@@ -43,6 +44,8 @@ __all__ = [
 
 _PREFIX = re.compile(r"[0-9a-f]{1,32}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LOOK_CHARS = 100
+"""Of an address that does not exist: comparing costs its square."""
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # a prompt must not follow what curl prints
 
 _HEADERS = {
@@ -317,6 +320,17 @@ def answer_error(error: Exception) -> Response:
         if allowed:
             response.headers["Allow"] = ", ".join(sorted(allowed))
     return secure(response)
+
+
+def nothing_at(path: str, routes: Sequence[Route]) -> Problem:
+    """There is nothing at this address; the nearest that there is."""
+    asked = path[:_LOOK_CHARS].rstrip("/")
+    known = sorted({route.path for route in routes if not route.path.startswith("/<")})
+    # behind another prefix, as /api/logs or /api/v1/traces, else misspelt
+    near = [each for each in known if each.endswith(f"/{asked.rpartition('/')[2]}")]
+    near = near or difflib.get_close_matches(asked, known, 1, 0.7)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return Problem(404, f"there is nothing at {asked}", fix=f"{hint}GET /openapi.json lists all addresses")
 
 
 def json_response(answer: Answer, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ cluster slot:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -22,7 +23,7 @@ from redis.connection import PythonRespSerializer
 from redis.retry import Retry
 
 from monitoring.pipeline.bus.frame import Frame
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SettingsError, SignalUnknown
 
 __all__ = [
     "META_KEY",
@@ -56,6 +57,9 @@ _MEMORY_CHECK_SECONDS = 1.0
 _PACK_BYTES = 6000
 """Arguments larger than this are sent as they are instead of being joined; the client's own default."""
 
+_UNEXPECTED = re.compile(r"unexpected keyword argument '([^']{1,60})'")
+_NOBODY = re.compile(r"Error (?:2|61|111) connecting to (.+?)\. ")
+"""ENOENT of a socket that is a file; ECONNREFUSED of macOS and Linux."""
 _UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 _HEAD_CREATED = """
@@ -82,19 +86,30 @@ def lane_key(signal: str, partition: int, lane: str) -> str:
 
 
 def connect(url: str, *, timeout_seconds: float = 5.0) -> redis.Redis:
-    """A client of this server (redis://, rediss://, unix://), which never retries by itself.
+    """A client of this server (redis://, rediss://, unix://), which never retries by itself. Asks nothing of it yet.
 
     A retry of XADD inside the client would publish a frame twice; who calls knows better.
+    Raises SettingsError for a URL that cannot be used.
     """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        # hiredis, where it is installed, copies a frame three times to pack it: 260 us of CPU for 280 KB against 10.
-        command_packer=PythonRespSerializer(_PACK_BYTES, _encode),
-    )
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            # hiredis, where it is installed, copies a frame three times to pack it: 260 us of CPU for 280 KB against 10
+            command_packer=PythonRespSerializer(_PACK_BYTES, _encode),
+        )
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing; an option that there is not shows here
+    except ValueError as error:
+        raise SettingsError(f"the URL of the bus cannot be used: {error}") from None
+    except TypeError as error:
+        option = _UNEXPECTED.search(str(error))
+        problem = f"there is no option {option[1]}; take it out of the URL" if option else str(error)
+        raise SettingsError(f"the URL of the bus cannot be used: {problem}") from None
+    return client
 
 
 def _encode(value: Any) -> bytes | memoryview:
@@ -291,6 +306,14 @@ class Streams:
         return found
 
 
+def _why(error: Exception) -> str:
+    """What the client says, or what to do where nothing is there to answer."""
+    nobody = _NOBODY.match(str(error))
+    if nobody is None:
+        return str(error)
+    return f"nothing listens at {nobody[1]}: start `monitoring up`, or the server that MONITORING_BUS_URL names"
+
+
 def exchange(action: Callable[[], Any]) -> Any:
     """Run one exchange with the server and turn its errors into ours, those of Transport."""
     try:
@@ -302,7 +325,7 @@ def exchange(action: Callable[[], Any]) -> Any:
     except redis.exceptions.OutOfMemoryError as error:
         raise BusFull("the bus is at its maxmemory") from error
     except _UNAVAILABLE as error:
-        raise BusUnavailable(f"the bus did not answer: {error}") from error
+        raise BusUnavailable(f"the bus did not answer: {_why(error)}") from error
     except redis.ResponseError as error:
         if "OOM" in str(error):
             raise BusFull("the bus is at its maxmemory") from error

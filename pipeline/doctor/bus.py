@@ -11,7 +11,7 @@ import redis
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import META_KEY, connect
 from monitoring.pipeline.doctor.finding import Examined, Finding, ok, problem, warning
-from monitoring.pipeline.errors import BusUnavailable
+from monitoring.pipeline.errors import BusUnavailable, SettingsError
 from monitoring.pipeline.settings import mask_url
 
 __all__ = ["answers", "evicts_nothing", "has_memory", "look_at", "new_enough", "password_set", "shares_our_clock"]
@@ -39,7 +39,7 @@ def look_at(seen: Examined) -> None:
             "ours": client.exists(META_KEY),
         }  # fmt: skip
         seen.client = client
-    except (redis.RedisError, OSError, BusUnavailable, ValueError, TypeError) as error:  # the last: an unknown ?option
+    except (redis.RedisError, OSError, BusUnavailable, SettingsError) as error:
         seen.bus_error = str(error)
         seen.bus_refuses = isinstance(error, redis.AuthenticationError)
         if client is not None:

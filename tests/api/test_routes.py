@@ -268,6 +268,18 @@ def test_wrong_addresses_and_methods_are_problems_too(instance: Instance) -> Non
     assert "POST" in answer.json["fix"]
 
 
+@pytest.mark.parametrize(
+    ("address", "near"),
+    [("/api/v1/log", "/api/v1/logs"), ("/logs/", "/api/v1/logs"), ("/health", "/healthz"), ("/zz", "/openapi.json")],
+)
+def test_an_address_without_anything_names_the_nearest(instance: Instance, address: str, near: str) -> None:
+    answer = instance.call("GET", address)
+    assert answer.json is not None
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert address.rstrip("/") in answer.json["detail"]
+    assert near in answer.json["fix"]
+
+
 def test_doubled_slashes_lead_to_the_address_that_was_meant(instance: Instance) -> None:
     answer = instance.call("GET", "/api//v1/status")
     assert answer.status_code == 308
