@@ -40,7 +40,7 @@ TITLES = {
     405: ("method-not-allowed", "This address takes other methods"),
     409: ("conflict", "Another request is in the way"),
     413: ("too-large", "The body is too large"),
-    415: ("unsupported-encoding", "The body's encoding is not supported"),
+    415: ("unsupported-encoding", "The body's type or encoding is not supported"),
     422: ("unprocessable", "The request contradicts an earlier one"),
     429: ("too-many-requests", "Too many requests"),
     500: ("internal", "The server failed"),

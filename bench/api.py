@@ -4,9 +4,9 @@ python -m bench.api                     300,000 events in, then 30 s of 50 reade
 python -m bench.api --events N --seconds N --readers N
 
 Ingest: NDJSON and OTLP's protobuf in batches of 1,000, by as many clients as cores; each answer says that its events
-are fsynced. Beside it the SDK's direct path over the bus. Readers: threads of one process, each with a connection of its
-own, asking in turn for the overview, a search, a histogram and a range query, with a pause between as a dashboard has,
-while events are posted at 5,000/s. Times are the clients', in milliseconds; clients and server share the machine's cores.
+are fsynced. Beside it the SDK's direct path over the bus. Readers: threads of one process, each with a connection of
+its own, asking in turn for the overview, a search, a histogram and a range query, with a pause between as a dashboard
+has, while events are posted at 5,000/s. Times are the clients', in milliseconds; clients and server share the cores.
 """
 
 from __future__ import annotations
