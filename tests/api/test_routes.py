@@ -50,7 +50,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/prometheus/api/v1/write"): ("ingest", "/prometheus/api/v1/write", {"data": b""}),
     ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
     ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
-    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {}}),
+    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {"streams": []}}),
     ("POST", "/api/v1/ingest/raw"): ("ingest", "/api/v1/ingest/raw?service=x", {"data": b"x"}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
