@@ -24,7 +24,7 @@ from monitoring.pipeline.errors import (
 )
 from monitoring.pipeline.query.gate import TooBusy
 
-__all__ = ["TITLES", "Problem", "problem_of", "respond"]
+__all__ = ["MEDIA_TYPE", "TITLES", "Problem", "problem_of", "respond"]
 
 _log = logging.getLogger("monitoring.api")
 
@@ -40,9 +40,11 @@ TITLES = {
     405: ("method-not-allowed", "This address takes other methods"),
     409: ("conflict", "Another request is in the way"),
     413: ("too-large", "The body is too large"),
+    414: ("too-long", "The address is too long"),
     415: ("unsupported-encoding", "The body's type or encoding is not supported"),
     422: ("unprocessable", "The request contradicts an earlier one"),
     429: ("too-many-requests", "Too many requests"),
+    431: ("headers-too-large", "The header is too large"),
     500: ("internal", "The server failed"),
     503: ("unavailable", "The server cannot do this now"),
 }

@@ -29,6 +29,7 @@ from monitoring.pipeline.store.keys import Key
 __all__ = [
     "ASKING",
     "DATA",
+    "SECURITY_HEADERS",
     "Answer",
     "Body",
     "Call",
@@ -48,7 +49,7 @@ _LOOK_CHARS = 100
 """Of an address that does not exist: comparing costs its square."""
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # a prompt must not follow what curl prints
 
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -344,7 +345,7 @@ def json_response(answer: Answer, status: int = 200) -> Response:
 
 def secure(response: Response) -> Response:
     """Add the headers that every response carries."""
-    for name, value in _HEADERS.items():
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = request_id()
     return response

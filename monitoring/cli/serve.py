@@ -29,6 +29,8 @@ needed is never started; a thread costs its stack and a few open files."""
 _GRACE_SECONDS = 2
 """Requests in progress may take so long to end: everything stops within five."""
 _KEEPALIVE_SECONDS = 15
+_LINE_BYTES = 8190
+"""The most that gunicorn allows, and what Apache does: a list of 200 ids to search for fits."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -51,6 +53,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
             "preload_app": True,
             "graceful_timeout": _GRACE_SECONDS,
             "keepalive": _KEEPALIVE_SECONDS,
+            "limit_request_line": _LINE_BYTES,
             "loglevel": "warning",
             "proc_name": "monitoring",
             "post_fork": self._post_fork,
