@@ -10,7 +10,7 @@ import math
 
 import orjson
 from flask import Response
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from monitoring.pipeline.errors import (
     BusFull,
@@ -24,7 +24,7 @@ from monitoring.pipeline.errors import (
 )
 from monitoring.pipeline.query.gate import TooBusy
 
-__all__ = ["TITLES", "Problem", "problem_of", "respond"]
+__all__ = ["MEDIA_TYPE", "TITLES", "Problem", "problem_of", "respond"]
 
 _log = logging.getLogger("monitoring.api")
 
@@ -40,9 +40,11 @@ TITLES = {
     405: ("method-not-allowed", "This address takes other methods"),
     409: ("conflict", "Another request is in the way"),
     413: ("too-large", "The body is too large"),
-    415: ("unsupported-encoding", "The body's encoding is not supported"),
+    414: ("too-long", "The address is too long"),
+    415: ("unsupported-encoding", "The body's type or encoding is not supported"),
     422: ("unprocessable", "The request contradicts an earlier one"),
     429: ("too-many-requests", "Too many requests"),
+    431: ("headers-too-large", "The header is too large"),
     500: ("internal", "The server failed"),
     503: ("unavailable", "The server cannot do this now"),
 }
@@ -123,6 +125,8 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return _retryable(error, request_id)
         case ClientDisconnected():
             return Problem(400, "the body ended before its announced length", field="body")
+        case MethodNotAllowed():
+            return Problem(405, "this address does not take that method", fix=_method_fix(error))
         case HTTPException(code=int(code)):
             return Problem(code, error.description or "", fix=_method_fix(error))
     _log.error("request %s failed", request_id, exc_info=error)

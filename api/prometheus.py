@@ -25,7 +25,20 @@ from monitoring.pipeline.query.ranges import LATEST
 from monitoring.pipeline.store.metric_source import MetricSource
 from monitoring.pipeline.store.reader import OutOfTime
 
-__all__ = ["ROUTES", "buildinfo", "label_names", "label_values", "metadata", "query", "query_range", "series"]
+__all__ = [
+    "END",
+    "QUERY",
+    "ROUTES",
+    "START",
+    "answering",
+    "buildinfo",
+    "label_names",
+    "label_values",
+    "metadata",
+    "query",
+    "query_range",
+    "series",
+]
 
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "unavailable": 503}
 _LATEST_MS = LATEST // 1_000_000
@@ -33,7 +46,7 @@ _SPEAKS = "3.5.0"
 """The Prometheus whose query language and API these are: clients choose by it what they ask for."""
 
 
-def _answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
+def answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
     """The endpoint with its errors in Prometheus' shape, in turn with the other queries."""
 
     @wraps(endpoint)
@@ -51,7 +64,7 @@ def _answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
     return answer
 
 
-@_answering
+@answering
 def query(call: Call) -> bytes:
     """PromQL at one moment."""
     source, deadline = _source(call)
@@ -60,7 +73,7 @@ def query(call: Call) -> bytes:
     return wire.encode_answer(found, time_ms)
 
 
-@_answering
+@answering
 def query_range(call: Call) -> bytes:
     """PromQL at every step of a time range."""
     start, end = _moment("start"), _moment("end")
@@ -71,7 +84,7 @@ def query_range(call: Call) -> bytes:
     return wire.encode_answer(found, end)
 
 
-@_answering
+@answering
 def series(call: Call) -> bytes:
     """The label sets of the series that match any of the selectors."""
     selectors = _selectors()
@@ -82,7 +95,7 @@ def series(call: Call) -> bytes:
     return _listed({tuple(sorted(labels.items())): labels for labels in found}.values())
 
 
-@_answering
+@answering
 def label_names(call: Call) -> bytes:
     """Names of labels."""
     source, _ = _source(call)
@@ -91,7 +104,7 @@ def label_names(call: Call) -> bytes:
     )
 
 
-@_answering
+@answering
 def label_values(call: Call, name: str) -> bytes:
     """Values of a label."""
     source, _ = _source(call)
@@ -99,7 +112,7 @@ def label_values(call: Call, name: str) -> bytes:
     return _listed(sorted(found))
 
 
-@_answering
+@answering
 def metadata(call: Call) -> bytes:
     """Type, help and unit of every metric."""
     source, _ = _source(call)
@@ -109,7 +122,7 @@ def metadata(call: Call) -> bytes:
     return wire.encode({name: [dict(zip(members, found[name], strict=True))] for name in names})
 
 
-@_answering
+@answering
 def buildinfo(call: Call) -> bytes:
     """Which Prometheus' API this speaks."""
     about = {

@@ -125,7 +125,10 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("DELETE", "/api/v1/searches/<name>"): ("200", _JSON, _SEARCH),
     ("GET", "/api/v1/metrics/queries"): ("200", _JSON, {"queries": "list"}),
     **{(method, f"/prometheus/api/v1/{name}"): ("200", _JSON, _PROMETHEUS)
-       for method in ("GET", "POST") for name in ("query", "query_range", "series", "labels")},
+       for method in ("GET", "POST")
+       for name in ("query", "query_range", "series", "labels", "query_exemplars", "format_query")},
+    **{("GET", f"/prometheus/api/v1/{name}"): ("200", _JSON, _PROMETHEUS)
+       for name in ("rules", "alerts", "targets", "status/runtimeinfo", "status/flags")},
     ("GET", "/prometheus/api/v1/label/<name>/values"): ("200", _JSON, _PROMETHEUS),
     ("GET", "/prometheus/api/v1/metadata"): ("200", _JSON, _PROMETHEUS),
     ("GET", "/prometheus/api/v1/status/buildinfo"): ("200", _JSON, _PROMETHEUS),

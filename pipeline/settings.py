@@ -27,7 +27,7 @@ class Setting:
 
     `aliases` are other environment names that are read when the first is absent, in order.
     `kind` is "text" | "whole" | "number" | "flag" | "size" (accepts 512mb) | "duration" (accepts 90s, 7d) | "choice"
-    | "ages" (names with durations: a=3d,b=12h).
+    | "ages" (names with durations: a=3d,b=12h) | "address" (http:// or https://).
     """
 
     name: str
@@ -136,6 +136,10 @@ TABLE: tuple[Setting, ...] = (
             "of one address, whatever keys it has: an office behind one; 0 is no limit"),
     Setting("MONITORING_RATE_FAILED", 120, "whole", "failures a minute",
             "of one address with keys that are not good, then 429: two agents that were forgotten; 0 is no limit"),
+    Setting("MONITORING_API_LOG", "trouble", "choice", "",
+            "which requests of the API are events of the service `monitoring-api`: trouble: those that failed, or took "
+            "half of the query timeout; changes: who changes something, too; all: all but ingest; off: nothing",
+            choices=("off", "trouble", "changes", "all")),
     Setting("MONITORING_WORKERS", 1, "whole", "processes", "drain workers that `monitoring up` starts"),
     Setting("MONITORING_CAPTURE_LOGGING", True, "flag", "",
             "an SDK publishes what the standard library's loggers log, too"),
@@ -172,7 +176,7 @@ TABLE: tuple[Setting, ...] = (
             "YAML files with alert rules, read again when they change. Default: rules in the data directory"),
     Setting("MONITORING_DERIVED_FILE", None, "text", "path",
             "a YAML file that defines metrics derived from logs, read again when it changes"),
-    Setting("MONITORING_PUBLIC_URL", None, "text", "url",
+    Setting("MONITORING_PUBLIC_URL", None, "address", "url",
             "where people reach the dashboard: links in notifications begin so. Default: host and port of the API"),
     Setting("MONITORING_ALLOW_PRIVATE_WEBHOOKS", False, "flag", "",
             "webhooks may go to private and loopback addresses: who edits channels can then reach inner services"),
@@ -390,12 +394,27 @@ def _whole(row: Setting, text: str) -> int:
         raise ValueError("expected a whole number") from None
 
 
+def _address(row: Setting, text: str) -> str:
+    """An address that browsers go to, and that paths are appended to."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+    except ValueError:  # a port, or an address in brackets, that is none
+        whole = False
+    if not whole or any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("expected an address like https://monitoring.example.org")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("expected an address without a login, a query or a fragment: it is shown to people")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Setting, str], Value]] = {
     "text": lambda row, text: text,
     "whole": _whole,
     "size": lambda row, text: int(_quantity(text, _SIZES, "512mb")),
     "duration": lambda row, text: _quantity(text, _DURATIONS, "30s, 15m or 7d"),
     "ages": _checked_ages,
+    "address": _address,
     "flag": _flag,
     "choice": _choice,
 }

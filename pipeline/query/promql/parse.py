@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.promql import lexing
@@ -26,7 +26,9 @@ from monitoring.pipeline.query.promql.tree import (
     Text,
 )
 
-__all__ = ["parse", "selector"]
+__all__ = ["formatted", "parse", "selector"]
+
+T = TypeVar("T")
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,11 +47,27 @@ def parse(text: str, step_ms: int = 0, range_ms: int = 0) -> Node:
 
     `step_ms`, `range_ms`: of the range query, for durations that are computed from them; 0 in an instant query.
     """
+    prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
+    return _parsed(prepared, _tree)
+
+
+def formatted(text: str) -> str:
+    """The expression set in lines, as Prometheus' `format_query` does; as it came where only we understand it.
+
+    Raises PromqlError ("bad_data").
+    """
+    parse(text)
+    try:
+        return _parsed(text, lambda parsed: str(parsed.prettify()))
+    except PromqlError:  # it holds what `lexing` says in another way
+        return text
+
+
+def _parsed(text: str, read: Callable[[Any], T]) -> T:
     import promql_parser
 
-    prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
     try:
-        return _tree(promql_parser.parse(prepared))
+        return read(promql_parser.parse(text))
     except (ValueError, OverflowError) as error:  # from the parser, or a time or duration beyond those of Python
         raise PromqlError(f"parse error: {error}", "bad_data") from None
     except BaseException as error:
