@@ -1,12 +1,13 @@
 """Counting matches by time and by one dimension, without looking at rows where the index or the roll-ups know.
 
-Three ways, for each segment the cheapest that is exact:
+Four ways, for each segment the cheapest that is exact:
 
     minutes  level and service only, buckets of whole minutes: the per-minute roll-up
+    census   these, hosts and a common word, in a sealed segment: what was counted when it was compacted
     index    what the text index decides alone: its ids are the time, so a bucket is a count between two ids
     rows     everything else: the candidates are looked at, the newest first
 
-The first two count by ids, whose time may lie behind the event's (`Head.max_spill`) and has no nanoseconds. So the
+All but the last count by ids, whose time may lie behind the event's (`Head.max_spill`) and has no nanoseconds. So the
 few rows next to a bucket's edge that belong to its other side are moved there afterwards.
 """
 
@@ -28,13 +29,14 @@ from monitoring.pipeline.query.sql import (
     count_buckets,
     count_ids,
     count_minutes,
+    count_up_to,
     rows_between,
-    select_ids,
     select_rows,
     select_spilled,
 )
 from monitoring.pipeline.query.sweep import Part, Sweep
 from monitoring.pipeline.store.catalog import SegmentRow
+from monitoring.pipeline.store.census import EVERY
 from monitoring.pipeline.store.reader import View
 from monitoring.pipeline.store.rows import EPOCH_US, ID_SHIFT, MINUTE_SHIFT, id_floor, timestamp_ns
 
@@ -45,13 +47,20 @@ Dimension = Literal["level", "service", "host"]
 COUNTED: tuple[Dimension, ...] = ("level", "service", "host")
 
 _MINUTE = 60_000_000_000
-_FEW = 256
-"""Ids that are fetched and sorted here, rather than asked for bucket by bucket: 0.05 ms."""
+_FEW = 2048
+_FEW_SHARE = 1 / 192
+"""Matches whose rows are fetched, rather than asked for bucket by bucket and value by value: so many, and of a large
+segment this share for each dimension. A row takes 1 us; to intersect with its values, the index walks all ids of a
+dimension in 25 ns each."""
+_MANY_VALUES = 64
+"""Services or hosts beyond which rows are read all the same: the index would walk the matches once for each."""
 _INFO = LEVELS.index("INFO")
 _PREFIX = '" *'
 """Stands in a MATCH with prefixes, for each of which FTS5 merges all ids that it finds, whatever range is asked for: so
 these are asked once, and not once a bucket."""
 _KINDS = {"service": "s", "host": "h"}
+_PLACES = {"service": 0, "level": 1, "host": 2}
+"""Of the dimensions in a kind of the census."""
 
 
 class Grid(NamedTuple):
@@ -169,7 +178,7 @@ def _moved(counts: Mapping[int, Mapping[str, int]], offset: int) -> dict[int, Co
 
 class _Counting:
     def __init__(self, node: Node, grid: Grid, by: Sequence[Dimension]) -> None:
-        self.grid, self._by = grid, tuple(dict.fromkeys(by))
+        self.grid, self._by, self._node = grid, tuple(dict.fromkeys(by)), node
         self.counts = self.empty()
         self._decides = rollup.decision(node)
         self._groups = sorted(rollup.possible_groups(node))
@@ -192,18 +201,65 @@ class _Counting:
 
     def visit(self, part: Part) -> None:
         """Count a segment."""
-        by_rows = []
+        minutes, index_, rows = self._ways(part)
+        for by in minutes:
+            self._by_minutes(part, by)
+            self._put_right(part, by, self._decides)
+        if index_:
+            ranges = list(self._ranges(part, self.grid.start, self.grid.end))
+            if not self._by_census(part, index_, ranges):
+                rows += [by for by in index_ if self._costly(part, by)]
+                index_ = [by for by in index_ if by not in rows]
+                self._by_index(part, index_, ranges)
+            for by in index_:
+                self._put_right(part, by, None)
+        if rows:
+            self._by_rows(part, rows)
+
+    def _ways(self, part: Part) -> tuple[list[Dimension], list[Dimension], list[Dimension]]:
+        """Which dimensions are counted by minutes, which by the index, which by rows."""
+        minutes: list[Dimension] = []
+        by_index: list[Dimension] = []
+        rows: list[Dimension] = []
         for by in self._by:
             if self._decides is not None and self._minutes and by != "host":
-                self._by_minutes(part, by, self._decides)
-                self._put_right(part, by, self._decides)
+                minutes.append(by)
             elif part.compiled.verified:
-                by_rows.append(by)
+                rows.append(by)
             else:
-                self._by_index(part, by, list(self._ranges(part, self.grid.start, self.grid.end)))
-                self._put_right(part, by, None)
-        if by_rows:
-            self._by_rows(part, by_rows)
+                by_index.append(by)
+        return minutes, by_index, rows
+
+    @staticmethod
+    def _costly(part: Part, by: Dimension) -> bool:
+        """Whether the index would walk its lists too often."""
+        return part.compiled.match is not None and len(part.view.dimensions.get(by, {})) > _MANY_VALUES
+
+    def _by_census(self, part: Part, by: list[Dimension], ranges: list[_Range]) -> bool:
+        """Count whole slices by the census, and what lies between them by the index; False where it knows nothing."""
+        view = part.view
+        census, asked = view.census(), rollup.beside_a_word(self._node, view.split)
+        if census is None or asked is None or not census.knows(view.connection, asked.word):
+            return False
+        fits = [asked.decides(view.names[service], level, view.names[host]) for service, level, host in census.kinds]
+        for each in ranges:
+            slices = census.slices(each.low, each.high)
+            if not slices:
+                self._by_index(part, by, [each])
+                continue
+            first, last = census.bounds(slices)
+            found = census.count(view.connection, asked.word, slices)
+            if asked.absent:
+                found = census.count(view.connection, EVERY, slices) - found
+            for kind, number in found.items():
+                if fits[kind]:
+                    for dimension in by:
+                        value = census.kinds[kind][_PLACES[dimension]]
+                        self.counts[dimension][each.bucket][_label(dimension, view.names, value)] += number
+            for low, high in ((each.low, first - 1), (last + 1, each.high)):
+                if low <= high:
+                    self._by_index(part, by, [_Range(each.bucket, low, high)])
+        return True
 
     def _by_rows(self, part: Part, by: list[Dimension]) -> None:
         first, interval, names = self.grid.first, self.grid.interval, part.view.names
@@ -233,15 +289,16 @@ class _Counting:
                 yield _Range(bucket, low, last)
             low = max(low, last + 1) if low <= last else id_floor(grid.first + (bucket + 1) * grid.interval)
 
-    def _by_index(self, part: Part, by: Dimension, ranges: list[_Range]) -> None:
-        if not ranges or self._by_ids(part, by, ranges):
+    def _by_index(self, part: Part, by: list[Dimension], ranges: list[_Range]) -> None:
+        if not ranges or not by or self._by_ids(part, by, ranges):
             return
         match = part.compiled.match
-        if by == "level" and match is not None:
-            self._by_levels(part, match, ranges)
-            return
-        for label, wanted in self._tokens(part.view, by):
-            self._count(part, ranges, _narrowed(match, wanted), self.counts[by], label)
+        for dimension in by:
+            if match is not None:
+                self._by_matches(part, dimension, match, ranges)
+            else:
+                for label, wanted in self._tokens(part.view, dimension):
+                    self._count(part, ranges, _narrowed(match, wanted), self.counts[dimension], label)
 
     def _tokens(self, view: View, by: Dimension) -> Iterator[tuple[str, Expression]]:
         """Every value of the dimension that a match may have, with its token."""
@@ -256,19 +313,20 @@ class _Counting:
         for bucket, number in self._numbers(part, match, ranges).items():
             counts[bucket][label] += number
 
-    def _by_levels(self, part: Part, match: str, ranges: list[_Range]) -> None:
-        """The commonest level, by usage, is what the others leave of all: its ids are the dearest to intersect."""
-        counts = self.counts["level"]
-        rest = _INFO if _INFO in self._groups else self._groups[0]
+    def _by_matches(self, part: Part, by: Dimension, match: str, ranges: list[_Range]) -> None:
+        """One value is what the others leave; of levels the commonest, by usage: it is the dearest to intersect."""
+        counts = self.counts[by]
+        values = dict(self._tokens(part.view, by))
+        rest = LEVELS[_INFO] if by == "level" and _INFO in self._groups else next(iter(values))
         left = self._numbers(part, match, ranges)
         ranges = [each for each in ranges if left[each.bucket]]
-        for level in self._groups if ranges else ():
-            if level != rest:
-                for bucket, number in self._numbers(part, _narrowed(match, index.levels([level])), ranges).items():
-                    counts[bucket][LEVELS[level]] += number
+        for label, wanted in values.items() if ranges else ():
+            if label != rest:
+                for bucket, number in self._numbers(part, _narrowed(match, wanted), ranges).items():
+                    counts[bucket][label] += number
                     left[bucket] -= number
         for bucket, number in left.items():
-            counts[bucket][LEVELS[rest]] += number
+            counts[bucket][rest] += number
 
     def _numbers(self, part: Part, match: str, ranges: list[_Range]) -> Counter[int]:
         """How many ids the index finds in each range, by bucket."""
@@ -279,21 +337,26 @@ class _Counting:
             return Counter(dict(execute(*count_buckets(match, id_floor(grid.first), width, low, high))))
         return Counter({bucket: execute(*count_ids(match, low, high)).get for bucket, low, high in ranges})
 
-    def _by_ids(self, part: Part, by: Dimension, ranges: list[_Range]) -> bool:
+    def _by_ids(self, part: Part, by: list[Dimension], ranges: list[_Range]) -> bool:
         """Count a stretch with few matches by fetching their rows; False where they are many."""
         match, execute = part.compiled.match, part.view.connection.execute
         if match is None:
             return False
         low, high = ranges[0].low, ranges[-1].high
-        if len(execute(*select_ids(match, low, high, _FEW)).fetchall()) == _FEW:
+        few = max(_FEW, int(part.view.head.rows * len(by) * _FEW_SHARE))
+        if execute(*count_up_to(match, low, high, few)).get == few:
             return False
         first, interval = self.grid.first, self.grid.interval
-        for row_id, value in execute(*rows_between(match, low, high, f"log.id, log.{by}")):
+        columns = ", ".join(("log.id", *(f"log.{dimension}" for dimension in by)))
+        for row_id, *values in execute(*rows_between(match, low, high, columns)):
             bucket = max(0, (timestamp_ns(row_id, 0) - first) // interval)
-            self.counts[by][bucket][_label(by, part.view.names, value)] += 1
+            for dimension, value in zip(by, values, strict=True):
+                self.counts[dimension][bucket][_label(dimension, part.view.names, value)] += 1
         return True
 
-    def _by_minutes(self, part: Part, by: Dimension, decides: Decision) -> None:
+    def _by_minutes(self, part: Part, by: Dimension) -> None:
+        if self._decides is None:
+            raise TypeError("only queries that the minutes decide are counted by them")
         grid, first_id, end_id = self.grid, id_floor(self.grid.start), id_floor(self.grid.end)
         low, high = -(-first_id // MINUTE_SHIFT), end_id // MINUTE_SHIFT
         if low >= high:
@@ -302,7 +365,7 @@ class _Counting:
         self._pieces(part, by, grid.start, _minute_ns(low))
         self._pieces(part, by, _minute_ns(high), grid.end)
         base, width = (low, high - low) if grid.size == 1 else (_minute_of(grid.first), grid.interval // _MINUTE)
-        where = rollup.condition(decides, part.view.dimensions.get("service", {}))
+        where = rollup.condition(self._decides, part.view.dimensions.get("service", {}))
         found = count_minutes(where, base, width, low, high, column=by)
         for bucket, value, number in part.view.connection.execute(*found):
             self.counts[by][bucket][_label(by, part.view.names, value)] += number
@@ -311,7 +374,7 @@ class _Counting:
         """What lies in a piece of a minute."""
         ranges = list(self._ranges(part, start, end))
         if not part.compiled.verified:
-            self._by_index(part, by, ranges)
+            self._by_index(part, [by], ranges)
             return
         compiled = part.compiled
         for bucket, low, high in ranges:
@@ -332,7 +395,7 @@ class _Counting:
                 high = min(high, id_floor(grid.begins(number + 1)) - 1)
             found = select_spilled(part.compiled.match, max(low, head.min_id), min(high, head.max_id), by)
             for time, level, service, value in part.view.connection.execute(*found):
-                if time < edge and (decides is None or decides(names[service], level)):
+                if time < edge and (decides is None or decides(names[service], level, "")):
                     self._move(self.counts[by], number, grid.of(time), _label(by, names, value))
 
     def _move(self, counts: Counts, counted: int, true: int | None, label: str) -> None:

@@ -46,6 +46,12 @@ class Remembered:
             while self._counts > self._max_counts and len(self._known) > 1:
                 self._forget(next(iter(self._known)))
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._known.clear()
+            self._counts = 0
+
     def _forget(self, key: Hashable) -> None:
         gone = self._known.pop(key, None)
         if gone is not None:
