@@ -12,11 +12,11 @@ import orjson
 
 from monitoring.pipeline.events.levels import LEVELS, group
 from monitoring.pipeline.query.aggregate import Aggregate
-from monitoring.pipeline.query.counting import Grid
 from monitoring.pipeline.query.fields import DIMENSIONS, IDS, RESOURCES, TEXTS, is_attribute
 from monitoring.pipeline.query.quantiles import Quantiles
 from monitoring.pipeline.query.sql import TRUE_TIME, select_rows
 from monitoring.pipeline.query.sweep import Part, Stopped
+from monitoring.pipeline.query.tally import Grid
 from monitoring.pipeline.query.values import numbers_of, texts_of
 
 __all__ = ["TIME", "Gathering", "Row"]
