@@ -125,7 +125,7 @@ def test(call: Call) -> Answer:
         return found.describe(), found.partial
 
     with refusals():
-        return asking.answered(call.runtime, run)
+        return asking.answered(call, run)
 
 
 def _tried(call: Call, body: dict[str, Any]) -> Rule:

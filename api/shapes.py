@@ -16,7 +16,7 @@ _TYPES = {"text": "string", "whole": "integer", "number": "number", "flag": "boo
           "object": "object"}  # fmt: skip
 
 _JSON = "application/json"
-_PAGE: Shape = {"complete_through": "text?", "took_ms": "number", "partial?": "object"}
+_PAGE: Shape = {"complete_through": "text?", "took_ms": "number", "partial?": "object", "hints?": "list"}
 _KEY: Shape = {
     "id": "text", "prefix": "text", "name": "text", "role": "text", "state": "text", "created": "text",
     "expires": "text?", "revoked": "text?", "last_used": "text?", "quota": "whole?",

@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from monitoring.consumers import stop
+from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import Fenced, PermanentError, RetryableError
 from monitoring.pipeline.events.signals import SIGNALS
@@ -24,7 +25,7 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow,
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
 from monitoring.pipeline.store.partition import limits_of
-from monitoring.pipeline.store.purge import purge
+from monitoring.pipeline.store.purge import purge, still_on_its_way
 from monitoring.pipeline.store.purges import Purges
 from monitoring.pipeline.store.rewrite import settle
 
@@ -105,10 +106,12 @@ def _purge(catalog: Catalog, chosen: Settings) -> int:
             if request.wanted is None or stop.requested():
                 break
             try:
+                left = _still_on_its_way(catalog, chosen, request.created)
                 done = purge(
                     catalog, request.wanted, limits_of(chosen), now_ns=wall_ns(), stopped=stop.requested,
                     patience_seconds=_PATIENCE_SECONDS,
                 )  # fmt: skip
+                done.waiting += [left] if left else []
             except (RetryableError, Fenced) as error:
                 _log.warning("purge %d waits: %s", request.id, error)
                 break
@@ -122,6 +125,16 @@ def _purge(catalog: Catalog, chosen: Settings) -> int:
                 Audit(control).record(None, request.actor, "purge.end", f"purge {request.id}", after=result)
             events += done.events
     return events
+
+
+def _still_on_its_way(catalog: Catalog, chosen: Settings, asked_ns: int) -> str | None:
+    """What to say where the bus has events that were sent before a purge was asked for."""
+    client = connect(chosen.text("bus_url"))
+    with contextlib.closing(client):
+        return still_on_its_way(
+            Streams(client), catalog.partitions("logs"), asked_ns, patience_seconds=_PATIENCE_SECONDS,
+            stopped=stop.requested,
+        )  # fmt: skip
 
 
 def _roll_up(catalog: Catalog, chosen: Settings) -> tuple[int, int]:

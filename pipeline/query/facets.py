@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.pipeline.query.ast import Node
-from monitoring.pipeline.query.counting import COUNTED, Grid, count, resolved
+from monitoring.pipeline.query.counting import count, resolved
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.sample import Sample
 from monitoring.pipeline.query.sweep import Segments, Sweep
+from monitoring.pipeline.query.tally import COUNTED, Grid
 from monitoring.pipeline.query.values import texts_of
 from monitoring.pipeline.store.reader import Reader
 

@@ -16,6 +16,7 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.derived import outbox as derived_outbox
 from monitoring.pipeline.derived.definition import Definition
 from monitoring.pipeline.derived.gather import Gatherer
+from monitoring.pipeline.store import census
 from monitoring.pipeline.store.contents import Extent, Understood, rejected_letters
 from monitoring.pipeline.store.rows import (
     EPOCH_US,
@@ -194,7 +195,7 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
 
     @staticmethod
     def compact(connection: apsw.Connection, stopped: Callable[[], bool]) -> bool:
-        """Merge the text index, a step at a time. See Contents.
+        """Merge the text index, a step at a time, and take the census. See Contents.
 
         How to go in steps, and that a step with fewer than two changes was the last: sqlite.org/fts5.html, "merge".
         """
@@ -203,7 +204,7 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
             before = connection.total_changes()
             connection.execute("INSERT INTO text(text, rank) VALUES('merge', ?)", (pages,))
             if connection.total_changes() - before < 2:
-                return True
+                return census.build(connection, stopped)
             pages = _MERGE_PAGES
         return False
 
