@@ -9,7 +9,7 @@ there is seen by `rate` and `increase` like everything else, and none of it twic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ import numpy as np
 from monitoring.pipeline.query.promql.source import STALE, STALE_BITS, Floats, Mask, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS
+from monitoring.pipeline.store.metric_sheet import Placed
 
-__all__ = ["WINDOW_MS", "Counting", "Grid", "Lanes", "Summary", "stale"]
+__all__ = ["WINDOW_MS", "Grid", "Lanes", "Summary", "stale"]
 
 WINDOW_MS = WINDOW_NS // 1_000_000
 _NEVER = -(1 << 40)
@@ -58,6 +59,17 @@ class Grid:
         self._heard = int(self._known.sum())
         self._all = self._ends[self._cut]
 
+    def placed(self, windows: Times) -> Placed:
+        """Where these windows, which rise, lie in the grid."""
+        low, high = 0, len(windows)
+        if windows[0] < self.first or windows[-1] > self.last:
+            low, high = (int(place) for place in windows.searchsorted((self.first, self.last + 1)))
+        if low == high:
+            return Placed(low, high, slice(0, 0))
+        start, end = int(windows[low]) - self.first, int(windows[high - 1]) - self.first + 1
+        dense = end - start == high - low
+        return Placed(low, high, slice(start, end) if dense else windows[low:high] - self.first)
+
     @property
     def empty(self) -> bool:
         """Whether no sample can lie here."""
@@ -68,8 +80,7 @@ class Grid:
         if has[: self._heard].all():  # it gained something in every window, as most do
             covered = shown = self._known
             if self.scale == 1:
-                end = max(self._cut.start, min(self._cut.stop, self._heard))
-                return self._all[: end - self._cut.start], totals[self._cut.start : end]
+                return self._heard_of, totals[self._cut][: len(self._heard_of)]
         else:
             places = np.arange(self.count)
             since = places - np.maximum.accumulate(np.where(has, places, _NEVER))
@@ -78,8 +89,20 @@ class Grid:
             shown[:-1] |= has[1:]
         if self.scale > 1:
             return self._between(covered, shown, totals)
-        chosen = shown[self._cut]
-        return self._all[chosen], totals[self._cut][chosen]
+        return self._chosen(shown, totals)
+
+    def _chosen(self, shown: Mask, values: Floats) -> tuple[Times, Floats]:
+        """The samples of the windows that are shown; series that have them all have one and the same array of times."""
+        chosen, values = shown[self._cut], values[self._cut]
+        number = len(self._heard_of)
+        if chosen[:number].all() and not chosen[number:].any():
+            return self._heard_of, values[:number]
+        return self._all[chosen], values[chosen]
+
+    @cached_property
+    def _heard_of(self) -> Times:
+        """The ends of windows that samples are asked of and that the store has heard of."""
+        return self._all[: max(0, min(self._cut.stop, self._heard) - self._cut.start)]
 
     def _between(self, covered: Mask, shown: Mask, totals: Floats) -> tuple[Times, Floats]:
         """Some samples a window, on the line from one total to the next; the last window ends where the store does."""
@@ -134,26 +157,31 @@ class Grid:
 
     def gauge(self, lanes: Mapping[str, Lanes], across: str) -> tuple[Times, Floats]:
         """Samples of a gauge that these lanes said, each alive for five minutes; a stale marker where none is left."""
-        alive, values = self._combined([self._filled(said) for said in lanes.values()], across)
+        alive, values = self._combined(list(lanes.values()), across)
         ended = np.zeros(self.count, dtype=np.bool_)
         ended[1:] = alive[:-1] & ~alive[1:] & self._known[1:]
         values[ended] = STALE
-        chosen = (alive | ended)[self._cut]
-        return self._all[chosen], values[self._cut][chosen]
+        return self._chosen(alive | ended, values)
 
     def _filled(self, said: Lanes) -> tuple[Mask, Times, Floats]:
-        """In which windows a lane is alive, when it said what counts there, and that value."""
-        windows, at, values = said.newest()
+        """In which windows a lane is alive, which of what it said counts there, and that value."""
+        windows, values = said.newest()
+        low, high = np.searchsorted(windows, (self.first, self.last + 1))
+        if high - low == self.count:  # in every window
+            return self._known, np.arange(low, high), values[low:high].copy()
         place = np.full(self.count, _NEVER, dtype=np.int64)
-        inside = (windows >= self.first) & (windows <= self.last)
-        place[windows[inside] - self.first] = np.flatnonzero(inside)
+        place[windows[low:high] - self.first] = np.arange(low, high)
         index = np.maximum.accumulate(place)
         known = np.maximum(index, 0)
         alive = (index >= 0) & (self._windows - windows[known] < self._alive) & self._known
-        return alive, at[known], values[known]
+        return alive, known, values[known]
 
-    def _combined(self, filled: list[tuple[Mask, Times, Floats]], across: str) -> tuple[Mask, Floats]:
-        alive, at, values = filled[0][0].copy(), filled[0][1].copy(), filled[0][2].copy()
+    def _combined(self, lanes: list[Lanes], across: str) -> tuple[Mask, Floats]:
+        if len(lanes) == 1:
+            alive, _, values = self._filled(lanes[0])
+            return alive, values
+        filled = [(alive, lane.at()[known], values) for lane in lanes for alive, known, values in [self._filled(lane)]]
+        alive, at, values = filled[0][0].copy(), filled[0][1], filled[0][2]
         if across == "sum":
             values[~alive] = 0.0
         for living, said, value in filled[1:]:
@@ -184,48 +212,6 @@ def _less(said: Times, value: Floats, at: Times, before: Floats) -> Mask:
 _BETTER = {"last": _later, "max": _greater, "min": _less}
 
 
-class Counting:
-    """What a counter (one row) or a histogram (one row a bucket, then the sum) gained in each window of a grid.
-
-    `base` is what it gained before.
-    """
-
-    __slots__ = ("base", "gained", "has")
-
-    def __init__(self, rows: int, count: int) -> None:
-        self.base: Floats = np.zeros(rows)
-        self.gained: Floats = np.zeros((rows, count))
-        self.has: Mask = np.zeros(count, dtype=np.bool_)
-
-    def stack(self) -> None:
-        """Let each bucket of a histogram hold those below it, too, as Prometheus does. Once, when all is added."""
-        if len(self.base) > 1:
-            np.cumsum(self.gained[:-1], axis=0, out=self.gained[:-1])
-            np.cumsum(self.base[:-1], out=self.base[:-1])
-
-    def add(self, first: int, windows: Times, gained: Floats | Times, row: int = 0) -> None:
-        """Add what was gained in these windows, rising, from this row on; the grid begins at window `first`."""
-        rows = slice(row, row + len(gained))
-        start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
-        if start < 0 or end > len(self.has):
-            low, high = windows.searchsorted((first, first + len(self.has)))
-            if low:
-                self.base[rows] += gained[:, :low].sum(axis=1)
-            windows, gained = windows[low:high], gained[:, low:high]
-            if not len(windows):
-                return
-            start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
-        places: slice | Times = slice(start, end) if end - start == len(windows) else windows - first
-        self.gained[rows, places] += gained
-        self.has[places] = True
-
-    def totals(self, row: int) -> Floats:
-        """The running total of one row at each window's end."""
-        total: Floats = np.cumsum(self.gained[row])
-        total += self.base[row]
-        return total
-
-
 class Summary:
     """What a gauge said in each window of a grid of a roll-up, from any number of files."""
 
@@ -249,29 +235,44 @@ class Summary:
 
 class _Said(NamedTuple):
     windows: Times
-    at: Times
+    at: Callable[[], Times]
     values: Floats
 
 
 class Lanes:
     """What one lane said of a gauge, from any number of segments and in any order."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_newest", "_parts")
 
     def __init__(self) -> None:
         self._parts: list[_Said] = []
+        self._newest: _Said | None = None
 
-    def add(self, windows: Times, at: Times, values: Floats) -> None:
-        """Values said in these windows, at these times (nanoseconds since 1970)."""
+    def add(self, windows: Times, at: Callable[[], Times], values: Floats) -> None:
+        """Values said in these windows, which rise; `at` tells at which times (nanoseconds since 1970), if asked."""
         self._parts.append(_Said(windows, at, values))
 
-    def newest(self) -> tuple[Times, Times, Floats]:
+    def newest(self) -> tuple[Times, Floats]:
         """By window, rising: what was said last in each."""
-        windows, at, values = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        if self._newest is None:
+            self._newest = self._chosen()
+        return self._newest.windows, self._newest.values
+
+    def at(self) -> Times:
+        """When those were said."""
+        self.newest()
+        return self._newest.at() if self._newest is not None else np.zeros(0, dtype=np.int64)
+
+    def _chosen(self) -> _Said:
+        parts = self._parts
+        windows = np.concatenate([part.windows for part in parts])
+        values = np.concatenate([part.values for part in parts])
         if (windows[1:] > windows[:-1]).all():
-            return windows, at, values
+            return _Said(windows, lambda: np.concatenate([part.at() for part in parts]), values)
+        at = np.concatenate([part.at() for part in parts])
         order = np.lexsort((values, at, windows))
         windows = windows[order]
         last = np.ones(len(windows), dtype=np.bool_)
         last[:-1] = windows[1:] != windows[:-1]
-        return windows[last], at[order][last], values[order][last]
+        at = at[order][last]
+        return _Said(windows[last], lambda: at, values[order][last])

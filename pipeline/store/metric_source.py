@@ -151,11 +151,10 @@ class MetricSource:
         fits, le_fits = name_test(matchers), le_test(matchers)
         seen: dict[tuple[str, str, str], tuple[Mask, Floats]] = {}
         for key, counting in found.counting.items():
-            counting.stack()
             for name, le, row in _rows_of(key):
                 if not fits(name) or (key.kind == "histogram" and not le_fits(le)):
                     continue
-                has, totals = counting.has, counting.totals(row)
+                has, totals = counting.has, counting.gained[row]
                 if (before := seen.get((name, key.labels, le))) is not None:
                     has, totals = has | before[0], totals + before[1]
                 seen[name, key.labels, le] = has, totals

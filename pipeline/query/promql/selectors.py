@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -71,17 +71,20 @@ def ranges(
     if isinstance(node, Selector):
         start -= query.lookback_ms if node.extension else 0
         end += query.lookback_ms if node.extension == "smoothed" else 0
-        series = _unended(query.select(node.matchers, start, end, min(grid.step, node.range_ms)))
+        series = query.select(node.matchers, start, end, min(grid.step, node.range_ms))
     else:
         series = _evaluated(query, node, start, end, evaluate)
     query.reserve(len(series) * grid.steps)
     block = max(1, _BLOCK_CELLS // grid.steps)
     for first in range(0, len(series), block) or (0,):
         query.check()
-        yield windows(series[first : first + block], ends, node.range_ms, grid.times)
+        found = windows(series[first : first + block], ends, node.range_ms, grid.times)
+        if isinstance(node, Selector) and stale(found.values).any():
+            found = windows(_unended(found.series), ends, node.range_ms, grid.times)
+        yield found
 
 
-def _unended(found: list[Samples]) -> list[Samples]:
+def _unended(found: Sequence[Samples]) -> list[Samples]:
     """Without the marks of an end, which are no samples of a range."""
     kept = []
     for series in found:

@@ -80,3 +80,11 @@ def test_a_matrix_has_its_points_in_order_with_labels_sorted() -> None:
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_query_is_promql(name: str) -> None:
     parse(NAMED[name].expr)
+
+
+@given(st.lists(st.floats(width=64) | st.integers(-(10**22), 10**22).map(float), max_size=20))
+def test_the_values_of_a_series_are_written_as_each_by_itself(values: list[float]) -> None:
+    times = np.arange(len(values), dtype=np.int64) * 1500
+    document = encode_answer(Answer("matrix", [Samples({}, times, np.array(values, dtype=np.float64))]), 0)
+    points = orjson.loads(document)["data"]["result"][0]["values"]
+    assert points == [[time / 1000, number(value)] for time, value in zip(times.tolist(), values, strict=True)]
