@@ -58,6 +58,7 @@ class Grid:
         self._known = self._windows <= newest
         self._heard = int(self._known.sum())
         self._all = self._ends[self._cut]
+        self._shown: dict[bytes, tuple[Times, int]] = {}
 
     def placed(self, windows: Times) -> Placed:
         """Where these windows, which rise, lie in the grid."""
@@ -111,14 +112,22 @@ class Grid:
         values = share * (totals - before)[:, None]
         values += before[:, None]
         values[:, -1] = totals
+        if shown is self._known and self._stretch is not None:
+            low, high, whole = self._stretch
+            return whole, values.reshape(-1)[low:high]
         wanted = possible & covered[:, None]
         wanted[:, -1] = possible[:, -1] & shown
-        if shown is self._known and wanted.any():  # one stretch
-            flat = wanted.reshape(-1)
-            low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
-            if flat[low:high].all():
-                return times.reshape(-1)[low:high], values.reshape(-1)[low:high]
         return times[wanted], values[wanted]
+
+    @cached_property
+    def _stretch(self) -> tuple[int, int, Times] | None:
+        """Of a series that is there in all windows: its samples, from one place to another, if nothing is between."""
+        times, _, possible = self._line
+        flat = (possible & self._known[:, None]).reshape(-1)
+        if not flat.any():
+            return None
+        low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
+        return (low, high, times.reshape(-1)[low:high]) if flat[low:high].all() else None
 
     @cached_property
     def _line(self) -> tuple[Times, Floats, Mask]:
@@ -140,20 +149,33 @@ class Grid:
         last, least, most = summary.last[windows], summary.least[windows], summary.most[windows]
         number = self._spread + 2
         others = (number * summary.sum[windows] / summary.count[windows] - least - most - last) / (number - 3)
-        ends = self._ends[windows]
-        parts = [ends - self._length_ms + self._length_ms * part // self._spread for part in range(1, self._spread)]
-        times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
-        filled = [np.clip(others, least, most)] * len(parts)
-        values = np.stack([*filled, least, most, last], axis=1).reshape(-1)
-        if len(ends) and ends[-1] > self._newest_ms:  # of a window that goes on, what was said last is said now
-            over = times > self._newest_ms
-            times, values = times[~over], values[~over]
-            if not len(times) or times[-1] < self._newest_ms:
-                times, values = np.append(times, self._newest_ms), np.append(values, last[-1])
-            else:
-                values[-1] = last[-1]
+        shown = np.empty((len(windows), number))
+        shown[:, :-3] = np.clip(others, least, most)[:, None]
+        shown[:, -3], shown[:, -2], shown[:, -1] = least, most, last
+        times, kept = self._moments(windows.tobytes())
+        values = shown.reshape(-1)[:kept]
+        if kept < shown.size:  # of a window that goes on, what was said last is said now
+            values = values if len(values) == len(times) else np.append(values, 0.0)
+            values[-1] = last[-1]
         low, high = np.searchsorted(times, (self.start_ms, self.end_ms + 1))
         return times[low:high], values[low:high]
+
+    def _moments(self, windows: bytes) -> tuple[Times, int]:
+        """When a gauge is shown that was heard of in these windows; and how many of those are not yet to come.
+
+        One more is now, where none of them is.
+        """
+        if windows not in self._shown:
+            ends = self._ends[np.frombuffer(windows, dtype=np.int64)]
+            parts = [ends - self._length_ms + self._length_ms * part // self._spread for part in range(1, self._spread)]
+            times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
+            kept = int(np.searchsorted(times, self._newest_ms, side="right"))
+            over = kept < len(times)
+            times = times[:kept]
+            if over and (not kept or times[-1] < self._newest_ms):
+                times = np.append(times, self._newest_ms)
+            self._shown[windows] = times, kept
+        return self._shown[windows]
 
     def gauge(self, lanes: Mapping[str, Lanes], across: str) -> tuple[Times, Floats]:
         """Samples of a gauge that these lanes said, each alive for five minutes; a stale marker where none is left."""
@@ -221,10 +243,9 @@ class Summary:
         self.last, self.sum, self.count = np.zeros(count), np.zeros(count), np.zeros(count)
         self.least, self.most = np.full(count, np.inf), np.full(count, -np.inf)
 
-    def add(self, first: int, windows: Times, columns: Sequence[Floats | Times]) -> None:
+    def add(self, placed: Placed, columns: Sequence[Floats | Times]) -> None:
         """Add what a later file says: last, least, greatest, sum and count of these windows."""
-        inside = (windows >= first) & (windows < first + len(self.count))
-        places = windows[inside] - first
+        places, inside = placed.places, slice(placed.low, placed.high)
         last, least, most, total, count = (column[0][inside] for column in columns)
         self.last[places] = last
         self.least[places] = np.minimum(self.least[places], least)

@@ -122,7 +122,7 @@ class Read:
         for key, gauge in self.gauges.items() if scale > 1 else ():
             windows, columns = summary(self.fine.gauge(gauge.lanes, gauge.across), scale)
             if len(windows):
-                self.summary_of(key).add(self.grid.first, windows, columns)
+                self.summary_of(key).add(self.grid.placed(windows), columns)
 
     def lane_of(self, key: Key, across: str, lane: str) -> Lanes:
         """What this lane said of a gauge, to add to."""
@@ -282,9 +282,9 @@ def _packed(
             row_of += column.shape[1]
     if factor < grid.scale:
         for some, windows, batch in _batches(connection, within, by_kind["gauge"], codec):
-            said = [batch.column(number) for number in range(len(batch))]
+            said, placed = [batch.column(number) for number in range(len(batch))], grid.placed(windows)
             for place, row in enumerate(some):
-                into.summary_of(chosen[row.series].key).add(grid.first, windows, [column[place] for column in said])
+                into.summary_of(chosen[row.series].key).add(placed, [column[place] for column in said])
         return
     names = dict(connection.execute("SELECT id, lane FROM source")) if by_kind["gauge"] else {}
     for some, windows, batch in _batches(connection, within, by_kind["gauge"], codec):
