@@ -285,7 +285,7 @@ class Lanes:
         return self._newest.at() if self._newest is not None else np.zeros(0, dtype=np.int64)
 
     def _chosen(self) -> _Said:
-        parts = self._parts
+        parts = sorted(self._parts, key=lambda part: int(part.windows[0]))
         windows = np.concatenate([part.windows for part in parts])
         values = np.concatenate([part.values for part in parts])
         if (windows[1:] > windows[:-1]).all():

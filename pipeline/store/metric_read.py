@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from typing import Any, NamedTuple
 
 import apsw
@@ -217,11 +216,8 @@ def read(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) 
 def _counters(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
     for number, total in _before(connection, "increment", "total(value)", numbers, into.first_fine):
         into.count_of(chosen[number].key).base[0] += total
-    rows = _rows(connection, "increment", "value", numbers, into)
-    for number, points in _by_series(rows):
-        windows = np.array([row[1] for row in points], dtype=np.int64)
-        gained = np.array([[row[2] for row in points]], dtype=np.float64)
-        windows, (gained,) = coarse(windows, [gained], into.grid.scale)
+    for number, table in _tables(_rows(connection, "increment", "value", numbers, into)):
+        windows, (gained,) = coarse(table[1].astype(np.int64), [table[2:]], into.grid.scale)
         add_all([into.count_of(chosen[number].key)], into.grid.placed(windows), gained[None])
 
 
@@ -242,14 +238,23 @@ def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Map
 
 def _gauges(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
     names = dict(connection.execute("SELECT id, lane FROM source"))
-    rows = _rows(connection, "gauge", "lane, at, value", numbers, into)
-    for number, points in _by_series(rows):
-        for lane, said in groupby(sorted(points, key=itemgetter(2)), key=itemgetter(2)):
-            columns = list(zip(*said, strict=True))
-            windows = np.array(columns[1], dtype=np.int64)
-            at = partial(np.add, np.array(columns[3], dtype=np.int64), windows * WINDOW_NS)
-            key, across = chosen[number]
-            into.lane_of(key, across, names[lane]).add(windows, at, np.array(columns[4], dtype=np.float64))
+    for number, table in _tables(_rows(connection, "gauge", "lane, at, value", numbers, into)):
+        key, across = chosen[number]
+        for lane in np.unique(table[2]):
+            said = table[:, table[2] == lane]
+            windows = said[1].astype(np.int64)
+            at = partial(np.add, said[3].astype(np.int64), windows * WINDOW_NS)
+            into.lane_of(key, across, names[int(lane)]).add(windows, at, said[4])
+
+
+def _tables(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Floats]]:
+    """The rows of each series as a matrix, a row a column: numbers by the thousand are read faster so."""
+    table = np.array(list(rows), dtype=np.float64)  # whole numbers are below 2 ** 53, but for values
+    if not len(table):
+        return
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    for part in np.split(table, np.flatnonzero(np.diff(table[:, 0])) + 1):
+        yield int(part[0, 0]), np.ascontiguousarray(part.T)
 
 
 def _packed(
@@ -380,9 +385,9 @@ def _rows(
     )
     first, last = into.first_fine, (into.grid.last + 1) * into.grid.scale - 1
     blocks = blocks_of(connection, table, first // BLOCK, last // BLOCK)
-    for row in connection.execute(query, (orjson.dumps(blocks).decode(), orjson.dumps(numbers).decode())):
-        if first <= row[1] <= last:
-            yield row
+    named = (orjson.dumps(blocks).decode(), orjson.dumps(numbers).decode())
+    rows: list[tuple[Any, ...]] = connection.execute(query, named).fetchall()
+    yield from (row for row in rows if first <= row[1] <= last)
 
 
 _EARLIER = "WHERE (block < ?1 OR (block = ?1 AND slot < ?2)) AND series IN (SELECT value FROM json_each(?3))"
