@@ -33,7 +33,7 @@ from monitoring.pipeline.store.metric_points import blocks_of, having
 from monitoring.pipeline.store.metric_segment import BLOCK
 from monitoring.pipeline.store.metric_sheet import Counting, Sheet, add_all
 
-__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read", "read_carried", "read_rolled"]
+__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read", "read_carried", "read_deleted", "read_rolled"]
 
 
 MAX_SAMPLES = 50_000_000
@@ -189,6 +189,19 @@ def read_carried(connection: apsw.Connection, chosen: Mapping[int, Chosen], into
     query = "SELECT series, total FROM carried WHERE series IN (SELECT value FROM json_each(?))"
     for number, total in connection.execute(query, (orjson.dumps(numbers).decode(),)):
         into.count_of(chosen[number].key).base += orjson.loads(total)
+
+
+def read_deleted(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Add what these series came to before the first segment that is left, whose file of hours this is."""
+    numbers = [number for number, (key, _) in chosen.items() if key.kind in ("counter", "histogram")]
+    own = dict(_totals(connection, packed_blocks(connection), numbers))
+    query = "SELECT series, total FROM carried WHERE series IN (SELECT value FROM json_each(?))"
+    for number, total in connection.execute(query, (orjson.dumps(numbers).decode(),)):
+        before = np.array(orjson.loads(total), dtype=np.float64)
+        if number in own:
+            before -= own[number]
+        if before.any():
+            into.count_of(chosen[number].key).base += before
 
 
 def _by_kind(chosen: Mapping[int, Chosen]) -> dict[str, list[int]]:

@@ -32,6 +32,7 @@ from monitoring.pipeline.store.metric_read import (
     families_of,
     read,
     read_carried,
+    read_deleted,
     read_rolled,
 )
 from monitoring.pipeline.store.metrics import SqliteMetricStore, in_time
@@ -64,6 +65,9 @@ class MetricSource:
             if chosen.base is not None:
                 with opened_rollup(chosen.base.path, self._deadline) as connection:
                     read_carried(connection, choose(connection, matchers), found)
+            if chosen.oldest is not None:
+                with opened_rollup(chosen.oldest.path, self._deadline) as connection:
+                    read_deleted(connection, choose(connection, matchers), found)
             for rolled in chosen.rolled:
                 with opened_rollup(rolled.path, self._deadline) as connection:
                     read_rolled(connection, choose(connection, matchers), found)
