@@ -106,7 +106,10 @@ def _vector_selector(parsed: Any) -> Selector:
             matcher.test()
         except PermanentError as error:
             raise PromqlError(f"parse error: {error}", "bad_data") from None
-    return Selector(tuple(matchers), _duration(parsed.offset), _at(parsed.at))
+    offset_ms = _duration(parsed.offset)
+    if offset_ms >= lexing.SMOOTHED_OFFSET_MS // 2:
+        return Selector(tuple(matchers), offset_ms - lexing.SMOOTHED_OFFSET_MS, _at(parsed.at), extension="smoothed")
+    return Selector(tuple(matchers), offset_ms, _at(parsed.at))
 
 
 def _matrix_selector(parsed: Any) -> Selector:

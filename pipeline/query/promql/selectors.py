@@ -48,9 +48,35 @@ def _newest(query: Query, node: Selector, grid: Grid) -> tuple[list[Metric], Flo
 
 def instant(query: Query, node: Selector, grid: Grid) -> Vector:
     """The newest value of each series at each step, no older than the lookback and not ended since."""
+    if node.extension:
+        return _smoothed(query, node, grid)
     metrics, values, _, present = _newest(query, node, grid)
     query.use(int(present.sum()))
     return Vector(metrics, values, present)
+
+
+def _smoothed(query: Query, node: Selector, grid: Grid) -> Vector:
+    """The value of each series between its samples on either side of a step, or the newest where none follows."""
+    moments = query.moments(grid, node.at, node.offset_ms)
+    lookback = query.lookback_ms
+    found = _unended(
+        query.select(
+            node.matchers, int(moments.min()) - lookback + 1, int(moments.max()) + lookback, min(grid.step, lookback)
+        )
+    )
+    query.reserve(len(found) * grid.steps)
+    vector = empty(grid.steps)
+    values, present = np.zeros((len(found), grid.steps)), np.zeros((len(found), grid.steps), dtype=bool)
+    for row, (_, times, said) in enumerate(found):
+        last = np.searchsorted(times, moments, side="right") - 1
+        left, right = np.maximum(last, 0), np.minimum(last + 1, len(times) - 1)
+        there = (last >= 0) & (times[left] > moments - lookback)
+        between = (right > left) & (times[right] <= moments + lookback) & (times[left] < moments)
+        share = (moments - times[left]) / np.where(between, times[right] - times[left], 1)
+        values[row] = np.where(between, said[left] + (said[right] - said[left]) * share, said[left])
+        present[row] = there
+    query.use(int(present.sum()))
+    return Vector([Metric(series.labels) for series in found], values, present) if found else vector
 
 
 def sampled_at(query: Query, node: Selector, grid: Grid) -> Vector:

@@ -87,6 +87,41 @@ def test_offset_at_and_subqueries_move_the_time_that_is_looked_at(expr: str, exp
     assert list(values(SOURCE, expr, 300).values()) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ('up{instance="b"} smoothed', 5.25),
+        ('up{instance="b"} smoothed offset 30s', 4.75),
+        ('up{instance="b"} smoothed offset (1m + 30s) @ 240', 2.5),
+        ('up{instance="b"} @ 90 smoothed', 1.5),
+        ('sum(up{instance="b"} smoothed) + up{instance="b"}', 10.25),
+    ],
+)
+def test_a_smoothed_selector_lies_between_the_samples_on_either_side(expr: str, expected: float) -> None:
+    (value,) = values(SOURCE, expr.replace('+ up{instance="b"}', '+ on() up{instance="b"}'), 315).values()
+    assert value == expected
+
+
+def test_a_smoothed_selector_has_its_newest_value_where_none_follows_and_none_where_none_was() -> None:
+    (found,) = over(SOURCE, 'up{instance="c"} smoothed', 840).values()
+    assert {second: found[second] for second in (0, 60, 240, 480, 720)} == {0: 5, 60: 5, 240: 5.5, 480: 6, 720: 6}
+    assert sorted(set(range(0, 841, 60)) - set(found)) == [300, 360, 420, 780, 840]
+
+
+def test_type_and_unit_go_with_the_name() -> None:
+    source = MemorySource(
+        """
+        took{__type__="counter",__unit__="s",a="1"} 0+1x20
+        used{__type__="gauge",__unit__="m",a="1"} 0+1x20
+        """
+    )
+    assert values(source, "-took", 600) == {'{a="1"}': -10}
+    assert values(source, "sum without () (took)", 600) == {'{a="1"}': 10}
+    assert values(source, "took + used", 600) == {'{a="1"}': 20}
+    assert values(source, "sum by (__type__) (took)", 600) == {'{__type__="counter"}': 10}
+    assert values(source, "last_over_time(took[1m])", 600) == {'took{__type__="counter",__unit__="s",a="1"}': 10}
+
+
 def test_start_and_end_are_those_of_the_whole_query_within_a_subquery_too() -> None:
     found = over(SOURCE, 'max_over_time((up{instance="b"} @ end())[2m:1m])', 600, start=300)
     assert set(next(iter(found.values())).values()) == {10}
