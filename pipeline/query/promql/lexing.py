@@ -57,6 +57,8 @@ _NO_SELECTOR = re.compile(
     re.I,
 )
 """An expression up to a place before which there is no selector."""
+_NOTHING = re.compile(r"\s*[-+]?\s*0+(?:ms|[smhdwy])?(?![\w.])")
+"""An offset of nothing, which the parser takes for a mistake."""
 _RENAMED = {"holt_winters": "double_exponential_smoothing"}
 _OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 _OCTAL = re.compile(r"0[0-7]+")
@@ -132,6 +134,8 @@ def _smoothed(text: str, start: int, known: Mapping[str, float]) -> tuple[str, i
 def _name(text: str, found: re.Match[str], known: Mapping[str, float]) -> tuple[str, int]:
     """What stands for a name, and where what it stands for ends."""
     name, end = found.group(), found.end()
+    if name == "offset" and (nothing := _NOTHING.match(text, end)):
+        return "", nothing.end()
     if name == "smoothed":
         return _smoothed(text, found.start(), known) or (name, end)
     return (_RENAMED.get(name, name) if text[end:].lstrip()[:1] == "(" else name), end
@@ -167,7 +171,7 @@ def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
                 token, bracket = _bracket(token, known), len(parts)
             case "offset":
                 seconds, done = durations.operand(text, done, known)
-                token = f"offset {_written(seconds)} "
+                token = f"offset {_written(seconds)} " if round(seconds * 1000) else ""
             case "name" if bracket is not None and token in EXTENDED_MS:
                 parts[bracket], token, bracket = _extended(parts[bracket], token), "", None
             case "name":

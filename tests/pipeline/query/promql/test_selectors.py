@@ -61,6 +61,8 @@ def test_a_range_is_open_at_its_start_closed_at_its_end_and_has_no_stale_marks()
     [
         ('up{instance="b"} offset 3m', 2),
         ('up{instance="b"} offset -3m', 8),
+        ('up{instance="b"} offset 0s', 5),
+        ('up{instance="b"} offset step()', 5),
         ('up{instance="b"} @ 120', 2),
         ('up{instance="b"} @ 240 offset 1m', 3),
         ('up{instance="b"} offset 1m @ 240', 3),
@@ -166,6 +168,28 @@ def test_what_is_no_promql_is_bad_data(expr: str) -> None:
     with pytest.raises(PromqlError) as refused:
         at(SOURCE, expr)
     assert refused.value.kind == "bad_data"
+
+
+@pytest.mark.parametrize(
+    ("expr", "text"),
+    [
+        ("rate(up)", 'expected type range vector in call to function "rate", got instant vector'),
+        ("sum(up[5m])", "expected type instant vector in aggregation expression, got range vector"),
+        ("rate(up[5m], 1)", 'expected 1 argument(s) in call to "rate", got 2'),
+        ("nothing(up)", 'unknown function with name "nothing"'),
+        ("up or 1", 'set operator "or" not allowed in binary scalar expression'),
+        ("1[5m:]", "subquery is only allowed on instant vector, got scalar instead"),
+        ("1 + on(job) up", "vector matching only allowed between instant vectors"),
+        ('-"a"', 'unary expression only allowed on expressions of type scalar or instant vector, got "string"'),
+        ("1 == 2", "comparisons between scalars must use BOOL modifier"),
+        ("up offset 1m offset 1m", "offset may not be set multiple times"),
+        ('up{__name__="a"}', 'metric name must not be set twice: "up" or "a"'),
+    ],
+)
+def test_what_is_wrong_is_said_as_prometheus_says_it(expr: str, text: str) -> None:
+    with pytest.raises(PromqlError) as refused:
+        at(SOURCE, expr)
+    assert str(refused.value) == f"parse error: {text}"
 
 
 @pytest.mark.parametrize("expr", ["1+" * 30_000 + "1", "(" * 3000 + "1" + ")" * 3000, "-" * 3000 + "up", "x" * 70_000])
