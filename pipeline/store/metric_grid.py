@@ -42,6 +42,7 @@ class Grid:
 
     def __init__(self, start_ms: int, end_ms: int, known: tuple[int, int], *, scale: int = 1, spread: int = 1) -> None:
         self.start_ms, self.end_ms, self.scale, self._spread = start_ms, end_ms, scale, spread
+        self._fill = max(2, spread)  # of a gauge one more than three is needed to have its average
         self._length_ms = scale * WINDOW_MS
         oldest, newest = (window // scale for window in known)
         self._newest_ms = (known[1] + 1) * WINDOW_MS
@@ -147,7 +148,7 @@ class Grid:
         """
         windows = np.flatnonzero((summary.count > 0) & self._known)
         last, least, most = summary.last[windows], summary.least[windows], summary.most[windows]
-        number = self._spread + 2
+        number = self._fill + 2
         others = (number * summary.sum[windows] / summary.count[windows] - least - most - last) / (number - 3)
         shown = np.empty((len(windows), number))
         shown[:, :-3] = np.clip(others, least, most)[:, None]
@@ -167,7 +168,7 @@ class Grid:
         """
         if windows not in self._shown:
             ends = self._ends[np.frombuffer(windows, dtype=np.int64)]
-            parts = [ends - self._length_ms + self._length_ms * part // self._spread for part in range(1, self._spread)]
+            parts = [ends - self._length_ms + self._length_ms * part // self._fill for part in range(1, self._fill)]
             times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
             kept = int(np.searchsorted(times, self._newest_ms, side="right"))
             over = kept < len(times)
