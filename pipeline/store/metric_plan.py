@@ -18,8 +18,8 @@ __all__ = ["Plan", "Stored", "plan"]
 _MOST_WINDOWS = 11_000
 """What Prometheus takes for the most points that a graph can have."""
 _SPREADS = {6: ((120_000, 1), (0, 2)), 360: ((3_600_000, 4), (0, 24))}
-"""In how many samples a window is shown, by how far apart the caller takes them, milliseconds: at least two in that, two
-in the five minutes that an instant selector looks back, and four in the range of a `rate` of an hour."""
+"""In how many samples a window is shown, by how far apart the caller takes them, milliseconds: at least two in that,
+two in the five minutes that an instant selector looks back, and four in the range of a `rate` of an hour."""
 _COARSEST_MS = {6: 60_000, 360: 300_000}
 """A caller who takes samples no further apart than this cannot be served by this resolution: two must lie within."""
 
