@@ -7,7 +7,9 @@ answered as everywhere here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -69,8 +71,10 @@ def query(call: Call) -> bytes:
     """PromQL at one moment."""
     source, deadline = _source(call)
     time_ms = _moment("time", call.runtime.now_ns() // 1_000_000)
-    found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode_answer(found, time_ms)
+    lookback_ms = _lookback()
+    with _parameter("query"):
+        found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=lookback_ms)
+    return wire.encode_answer(_cut(found), time_ms)
 
 
 @answering
@@ -80,8 +84,10 @@ def query_range(call: Call) -> bytes:
     step = wire.step_ms(_text("step"), "step")
     wire.check_range(start, end, step)
     source, deadline = _source(call)
-    found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode_answer(found, end)
+    lookback_ms = _lookback()
+    with _parameter("query"):
+        found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=lookback_ms)
+    return wire.encode_answer(_cut(found), end)
 
 
 @answering
@@ -147,6 +153,17 @@ def _source(call: Call) -> tuple[Source, Deadline]:
     return MetricSource(call.runtime.metrics, deadline=deadline), deadline
 
 
+@contextmanager
+def _parameter(name: str) -> Iterator[None]:
+    """What is no PromQL is the parameter's fault, and said to be. Raises PromqlError."""
+    try:
+        yield
+    except PromqlError as error:
+        if error.kind != "bad_data":
+            raise
+        raise PromqlError(f'invalid parameter "{name}": {error}', error.kind) from None
+
+
 def _text(name: str) -> str:
     return request.values.get(name, "")
 
@@ -176,7 +193,8 @@ def _lookback() -> int:
 
 
 def _selectors() -> list[Sequence[Matcher]]:
-    return [selector(text) for text in request.values.getlist("match[]")]
+    with _parameter("match[]"):
+        return [selector(text) for text in request.values.getlist("match[]")]
 
 
 def _limit() -> int:
@@ -188,6 +206,15 @@ def _limit() -> int:
 
 
 # ---------------------------------------------------------------------- what is answered
+
+
+def _cut(found: engine.Answer) -> engine.Answer:
+    """The answer with no more series than were asked for."""
+    limit = _limit()
+    if not isinstance(found.value, list) or not 0 < limit < len(found.value):
+        return found
+    warnings = [*found.warnings, "results truncated due to limit"]
+    return replace(found, value=found.value[:limit], warnings=warnings)
 
 
 def _listed(found: Any) -> bytes:
@@ -211,7 +238,7 @@ MATCH = Repeated("match[]", 'a selector like up{job="shop"}')
 METRIC = Text("metric", "only this one")
 LIMIT = Whole("limit", "entries; 0: all", default=0, least=0, most=999_999_999)
 
-_INSTANT = (QUERY, TIME, TIMEOUT, LOOKBACK)
+_INSTANT = (QUERY, TIME, TIMEOUT, LOOKBACK, LIMIT)
 _RANGED = (
     QUERY,
     Text("start", START.help, required=True, longest=64),
@@ -219,6 +246,7 @@ _RANGED = (
     STEP,
     TIMEOUT,
     LOOKBACK,
+    LIMIT,
 )
 _SELECTION = (MATCH, START, END, LIMIT)
 

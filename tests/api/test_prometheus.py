@@ -81,12 +81,27 @@ def test_a_limit_cuts_and_says_so(stored: Instance) -> None:
     found = ask(stored, "label/channel/values", limit=1)
     assert found["data"] == ["app"]
     assert found["warnings"] == ["results truncated due to limit"]
+    for found in (
+        ask(stored, "query", query="orders_total", time=END, limit=1),
+        ask(stored, "query_range", query="orders_total", start=END - 60, end=END, step=30, limit=1),
+    ):
+        assert len(found["data"]["result"]) == 1
+        assert found["warnings"] == ["results truncated due to limit"]
+    assert "warnings" not in ask(stored, "query", query="orders_total", time=END, limit=2)
 
 
 @pytest.mark.parametrize(
     ("path", "query", "status", "kind", "says"),
     [
-        ("query", {"query": "sum("}, 400, "bad_data", "parse error"),
+        ("query", {"query": "sum("}, 400, "bad_data", 'invalid parameter "query": parse error'),
+        (
+            "query_range",
+            {"query": "a[1m]", "start": 1, "end": 2, "step": 1},
+            400,
+            "bad_data",
+            'invalid parameter "query": invalid expression type "range vector"',
+        ),
+        ("series", {"match[]": "a{"}, 400, "bad_data", 'invalid parameter "match[]": parse error'),
         ("query", {"query": "1", "time": "soon"}, 400, "bad_data", 'invalid parameter "time": cannot parse "soon"'),
         ("query", {"query": "1", "timeout": "x"}, 400, "bad_data", 'invalid parameter "timeout"'),
         ("query_range", {"query": "1", "start": 2, "end": 1, "step": 1}, 400, "bad_data", "must not be before start"),

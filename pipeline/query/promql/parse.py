@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -69,12 +70,32 @@ def _parsed(text: str, read: Callable[[Any], T]) -> T:
     try:
         return read(promql_parser.parse(text))
     except (ValueError, OverflowError) as error:  # from the parser, or a time or duration beyond those of Python
-        raise PromqlError(f"parse error: {error}", "bad_data") from None
+        raise PromqlError(f"parse error: {_worded(str(error))}", "bad_data") from None
     except BaseException as error:
         # A panic of the parser, for a duration that does not fit, comes as an exception that is no Exception.
         if type(error).__name__ != "PanicException":
             raise
         raise PromqlError(f"parse error: {error}", "bad_data") from None
+
+
+_WORDS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(expected type|, got:?) matrix\b(?! instead)", r"\1 range vector"),
+        (r"(expected type|, got:?) vector\b(?! instead)", r"\1 instant vector"),
+        (r"only allowed on vector,", "only allowed on instant vector,"),
+        (r"of type scalar or vector, got: (.*)", r'of type scalar or instant vector, got "\1"'),
+        (r"only allowed between vectors", "only allowed between instant vectors"),
+        (r"'([^'\"]*)'", r'"\1"'),
+    )
+)
+"""Where Prometheus has other words for what our parser says."""
+
+
+def _worded(error: str) -> str:
+    for pattern, replacement in _WORDS:
+        error = pattern.sub(replacement, error)
+    return error
 
 
 def selector(text: str) -> tuple[Matcher, ...]:
@@ -124,7 +145,10 @@ def _vector_selector(parsed: Any) -> Selector:
             matcher.test()
         except PermanentError as error:
             raise PromqlError(f"parse error: {error}", "bad_data") from None
-    return Selector(tuple(matchers), _duration(parsed.offset), _at(parsed.at))
+    offset_ms = _duration(parsed.offset)
+    if offset_ms >= lexing.SMOOTHED_OFFSET_MS // 2:
+        return Selector(tuple(matchers), offset_ms - lexing.SMOOTHED_OFFSET_MS, _at(parsed.at), extension="smoothed")
+    return Selector(tuple(matchers), offset_ms, _at(parsed.at))
 
 
 def _matrix_selector(parsed: Any) -> Selector:
