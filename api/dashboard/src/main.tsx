@@ -6,9 +6,11 @@ import "./app.css";
 import { App } from "./app";
 import { BASE } from "./lib/base";
 import { ApiError } from "./lib/client";
+import { watchInstall } from "./lib/install";
 import { watchTheme } from "./lib/preferences";
 
 watchTheme();
+watchInstall();
 
 const client = new QueryClient({
   defaultOptions: {

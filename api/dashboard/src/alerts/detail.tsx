@@ -5,6 +5,7 @@ import { useEvents, eventsOf } from "../logs/data";
 import { serverNow } from "../lib/client";
 import { unitOf } from "../lib/format";
 import { term } from "../lib/query";
+import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
 import { ago, clock, formatFull, secondsOf } from "../lib/time";
 import { useRange } from "../lib/url";
@@ -13,7 +14,7 @@ import { LevelTag } from "../ui/level";
 import { Failure, Waiting } from "../ui/notice";
 import { Panel } from "../ui/panel";
 import { Act, type Action } from "./act";
-import { useAlert, useChange, useHistory, useRules, type Alert, type Rule } from "./data";
+import { useAlert, useHistory, useRules, type Alert, type Rule } from "./data";
 import { SeverityBadge, StateBadge, valueWords } from "./row";
 
 /** One alert: what it is, since when, its chart and logs, what happened and what can be done. */
@@ -47,7 +48,7 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
         {alert.held && <p className="text-warn">Nobody is told: {alert.held}</p>}
         <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1">
           <Fact name="Rule">{alert.rule}</Fact>
-          {alert.value !== null && <Fact name="Value">{valueWords(alert)}</Fact>}
+          {alert.value !== null && <Fact name="Value">{valueWords(alert, rule)}</Fact>}
           {Object.entries(alert.labels).map(([name, value]) => (
             <Fact key={name} name={name}>
               {value}
@@ -130,7 +131,7 @@ function Lines({ rule, alert }: { rule: Rule; alert: Alert }): ReactNode {
 function History({ id, may }: { id: string; may: boolean }): ReactNode {
   const { data, error } = useHistory(id);
   const { zone } = useRange();
-  const { busy, error: refused, run } = useChange();
+  const { busy, error: refused, run } = useChange("alerts");
   const [comment, setComment] = useState("");
   const say = async (event: FormEvent) => {
     event.preventDefault();

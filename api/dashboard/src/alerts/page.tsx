@@ -2,6 +2,7 @@ import { useState, type ReactNode } from "react";
 import { useParams } from "react-router";
 import { useKeys } from "../lib/keyboard";
 import { useAddress } from "../lib/url";
+import { Find } from "../ui/field";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { PageBody, Panel, Tabs } from "../ui/panel";
 import { Channels } from "./channels";
@@ -10,6 +11,7 @@ import { AlertDetail } from "./detail";
 import { AlertRow } from "./row";
 import { Rules } from "./rules";
 import { Silences } from "./silences";
+import { Windows } from "./windows";
 
 const TABS = [
   { value: "open", name: "Open" },
@@ -30,7 +32,12 @@ export default function Alerts(): ReactNode {
       <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next === "open" ? null : next })} />
       {(tab === "open" || tab === "history") && <AlertList key={tab} history={tab === "history"} />}
       {tab === "rules" && <Rules />}
-      {tab === "silences" && <Silences />}
+      {tab === "silences" && (
+        <>
+          <Silences />
+          <Windows />
+        </>
+      )}
       {tab === "channels" && <Channels />}
     </PageBody>
   );
@@ -56,7 +63,7 @@ function AlertList({ history }: { history: boolean }): ReactNode {
     <Panel
       flush
       title={history ? "Resolved alerts, the newest first" : `${alerts.length} open`}
-      actions={<input id="find-alert" type="search" aria-label="Find an alert" placeholder="Find" value={text} onChange={(event) => setText(event.target.value)} className="h-7 w-40 rounded-md border border-line bg-panel px-2 text-xs" />}
+      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={setText} />}
     >
       {alerts.length === 0 ? (
         <Empty title={history ? "None was resolved yet" : "Nothing is wrong"}>{history ? "" : "When a rule's condition holds, its alert appears here and its channels are told."}</Empty>

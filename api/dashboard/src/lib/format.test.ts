@@ -21,4 +21,6 @@ test("the unit of an expression is what its metric's name says", () => {
   expect(unitOf("sum(increase(llm_cost_usd_total[1h]))")).toBe("usd");
   expect(unitOf("sum(rate(http_server_request_duration_seconds_count[5m]))")).toBe("rate");
   expect(unitOf("system_load1")).toBe("count");
+  expect(unitOf('sum by (service) (rate(http_server_requests_total{status=~"5.."}[5m])) / sum by (service) (rate(http_server_requests_total[5m]))')).toBe("ratio");
+  expect(unitOf("sum(rate(llm_cost_usd_total[5m])) / sum(rate(llm_requests_total[5m]))")).toBe("usd");
 });

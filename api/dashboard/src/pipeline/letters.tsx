@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
 import { change, get, serverNow } from "../lib/client";
-import { bytes, count } from "../lib/format";
+import { bytes, count, several } from "../lib/format";
 import { useRefreshInterval } from "../lib/preferences";
 import { ago, formatFull } from "../lib/time";
 import { useRange } from "../lib/url";
@@ -98,7 +98,7 @@ function LetterDialog({ id, onClose }: { id: string; onClose: () => void }): Rea
     setState({ busy: true });
     try {
       const answer = await change<{ events: number; replayed_before: boolean }>("POST", `/api/v1/dead-letters/${encodeURIComponent(id)}/replay`);
-      setState({ done: answer.replayed_before ? "It had been replayed before; nothing was stored twice." : `${count(answer.events)} events are stored now.` });
+      setState({ done: answer.replayed_before ? "It had been replayed before; nothing was stored twice." : `${several(answer.events, "event")} stored now.` });
       await client.invalidateQueries();
     } catch (problem) {
       setState({ error: problem });
