@@ -55,6 +55,7 @@ test("alerts are found, acknowledged, silenced and resolved from the list, and h
     await page.keyboard.press("/");
     await page.keyboard.type("from the list");
     await page.getByText("Another one is three").waitFor({ state: "detached" });
+    await page.waitForURL(/find=from\+the\+list/);
     const row = page.getByRole("listitem").filter({ hasText: "From the list is three" });
     await row.getByText("3 (> 1)").waitFor();
     await row.getByRole("button", { name: "Acknowledge" }).click();

@@ -139,6 +139,21 @@ test("colours are chosen and remembered, help opens from the menu, and where the
   });
 });
 
+test("on a phone every menu opens within the screen", async () => {
+  await on(PHONE, async (page) => {
+    await visit(page, stage.instance, "/logs");
+    for (const title of ["Time range", "Refresh by itself", "You and this browser", "Saved searches", "More"]) {
+      const button = page.getByTitle(title, { exact: true });
+      await button.click();
+      const panel = page.locator(`[id="${await button.getAttribute("aria-controls")}"]`);
+      const { x, width } = await panel.boundingBox();
+      assert.ok(x >= 0 && x + width <= PHONE.width, `${title}: from ${x} to ${x + width}`);
+      await page.keyboard.press("Escape");
+      await panel.waitFor({ state: "detached" });
+    }
+  });
+});
+
 test("Chromium finds nothing that keeps the dashboard from being installed", async () => {
   await on(PHONE, async (page) => {
     await visit(page, stage.instance, "/alerts");

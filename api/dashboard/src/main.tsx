@@ -3,7 +3,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import "./app.css";
-import { App } from "./app";
+import { App, preload } from "./app";
 import { BASE } from "./lib/base";
 import { ApiError } from "./lib/client";
 import { watchInstall } from "./lib/install";
@@ -11,6 +11,7 @@ import { watchTheme } from "./lib/preferences";
 
 watchTheme();
 watchInstall();
+preload(location.pathname.slice(BASE.length));
 
 const client = new QueryClient({
   defaultOptions: {

@@ -3,7 +3,7 @@ import { useState, type ReactNode } from "react";
 import { address, get } from "../lib/client";
 import type { Json } from "../lib/types";
 import { formatFull } from "../lib/time";
-import { useRange } from "../lib/url";
+import { useAddress, useRange } from "../lib/url";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Find } from "../ui/field";
@@ -31,7 +31,8 @@ interface Page {
 /** What was changed, by whom, and what it was before. */
 export function AuditLog(): ReactNode {
   const { zone } = useRange();
-  const [query, setQuery] = useState("");
+  const [params, change] = useAddress();
+  const query = params.get("find") ?? "";
   const [open, setOpen] = useState<Entry | null>(null);
   const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ["audit", query],
@@ -47,7 +48,7 @@ export function AuditLog(): ReactNode {
       title="Audit log"
       actions={
         <>
-          <Find label="Find in the audit log" value={query} onChange={setQuery} />
+          <Find label="Find in the audit log" value={query} onChange={(find) => change({ find }, { replace: true })} />
           <a className="rounded-md px-2 py-1 text-xs font-medium text-soft hover:bg-raised" href={address("/api/v1/audit/export", { query })} download>
             Export
           </a>

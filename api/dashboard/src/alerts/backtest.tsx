@@ -28,7 +28,7 @@ export function Backtested({ rule }: { rule: Rule }): ReactNode {
   return (
     <div className="flex flex-col gap-2 rounded-lg border border-line p-3">
       <div className="flex flex-wrap items-end gap-2">
-        <div className="w-36">
+        <div className="w-48">
           <Choice label="Would it have fired in the last" options={SPANS} value={since} onChange={(event) => setSince(event.target.value)} />
         </div>
         <Button disabled={busy} onClick={() => void test()}>

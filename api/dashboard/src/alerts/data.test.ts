@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { lines, ruleBody, type Rule } from "./data";
+import { around } from "./detail";
 import { daysInWords } from "./windows";
 
 const RULE: Rule = { name: "r", kind: "logs", query: "level:error", operator: ">=", threshold: 3, severity: "warning", enabled: true };
@@ -27,3 +28,8 @@ test("the days of a window are told in words", () => {
 });
 
 test("matchers are read a line each", () => expect(lines(" a=b \n\nc=~d\n")).toEqual(["a=b", "c=~d"]));
+
+test("the chart of an alert reaches from before it came to after it went", () => {
+  expect(around({ started_at: "2026-05-01T12:00:00Z", resolved_at: null })).toEqual({ start: "2026-05-01T11:30:00.000Z", end: "now" });
+  expect(around({ started_at: "2026-05-01T12:00:00Z", resolved_at: "2026-05-01T13:00:00Z" }).end).toBe("2026-05-01T13:10:00.000Z");
+});

@@ -7,7 +7,7 @@ import { unitOf } from "../lib/format";
 import { term } from "../lib/query";
 import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
-import { ago, clock, formatFull, secondsOf } from "../lib/time";
+import { ago, clock, formatFull, iso, secondsOf, type Range } from "../lib/time";
 import { useRange } from "../lib/url";
 import { Button } from "../ui/button";
 import { LevelTag } from "../ui/level";
@@ -82,7 +82,7 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
       </section>
       {rule?.kind === "metric" && rule.expr && (
         <Panel title={rule.expr}>
-          <ExpressionChart title={rule.expr} expr={rule.expr} unit={unitOf(rule.expr)} threshold={rule.threshold ?? null} />
+          <ExpressionChart title={rule.expr} expr={rule.expr} unit={unitOf(rule.expr)} threshold={rule.threshold ?? null} range={around(alert)} />
         </Panel>
       )}
       {rule && rule.kind === "logs" && <Lines rule={rule} alert={alert} />}
@@ -90,6 +90,14 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
       {action && <Act action={action} alert={alert} onClose={() => setAction(null)} />}
     </>
   );
+}
+
+const BEFORE_MS = 1_800_000; // half an hour shows how it was when all was well
+const AFTER_MS = 600_000;
+
+/** The range in which an alert can be seen to come and, if it has, to go. */
+export function around(alert: Pick<Alert, "started_at" | "resolved_at">): Range {
+  return { start: iso(Date.parse(alert.started_at) - BEFORE_MS), end: alert.resolved_at ? iso(Date.parse(alert.resolved_at) + AFTER_MS) : "now" };
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }): ReactNode {

@@ -94,7 +94,7 @@ export function RuleEditor({ rule: given, fresh, may, onClose }: { rule: Rule; f
           <div className="flex flex-wrap items-center gap-x-3">
             <span className="text-2xs font-semibold text-soft">Tell</span>
             <ChannelChoice label="Channels" all={names} chosen={rule.channels ?? []} onChange={(chosen) => set({ channels: chosen })} />
-            <span className="text-2xs text-soft">none chosen: the default channels</span>
+            {names.length > 0 && <span className="text-2xs text-soft">none chosen: the default channels</span>}
           </div>
           <details open={unusual} className="rounded-lg border border-line px-3 py-2">
             <summary className="font-medium">Escalation, inhibition, labels</summary>

@@ -1,4 +1,4 @@
-import { useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { useParams } from "react-router";
 import { useKeys } from "../lib/keyboard";
 import { useAddress } from "../lib/url";
@@ -29,7 +29,7 @@ export default function Alerts(): ReactNode {
   if (id) return <PageBody><AlertDetail id={id} /></PageBody>;
   return (
     <PageBody>
-      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next === "open" ? null : next })} />
+      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next === "open" ? null : next, find: null })} />
       {(tab === "open" || tab === "history") && <AlertList key={tab} history={tab === "history"} />}
       {tab === "rules" && <Rules />}
       {tab === "silences" && (
@@ -53,7 +53,8 @@ export function sorted(alerts: readonly Alert[]): Alert[] {
 
 function AlertList({ history }: { history: boolean }): ReactNode {
   const { data, error, isPending, refetch } = useAlerts(history ? "resolved" : "open");
-  const [text, setText] = useState("");
+  const [params, change] = useAddress();
+  const text = params.get("find") ?? "";
   useKeys("Alerts", [{ keys: "/", does: "find", run: () => document.getElementById("find-alert")?.focus() }]);
   if (isPending) return <Waiting lines={6} />;
   if (!data) return error && <Failure error={error} onRetry={() => void refetch()} />;
@@ -63,7 +64,7 @@ function AlertList({ history }: { history: boolean }): ReactNode {
     <Panel
       flush
       title={history ? "Resolved alerts, the newest first" : `${alerts.length} open`}
-      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={setText} />}
+      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={(find) => change({ find }, { replace: true })} />}
     >
       {alerts.length === 0 ? (
         <Empty title={history ? "None was resolved yet" : "Nothing is wrong"}>{history ? "" : "When a rule's condition holds, its alert appears here and its channels are told."}</Empty>

@@ -6,6 +6,8 @@ interface Column<T> {
   right?: boolean;
   /** Left out on narrow screens. */
   wide?: boolean;
+  /** On a phone it has a line of its own. */
+  whole?: boolean;
 }
 
 /** A plain table that scrolls sideways where it must; on a phone each row is a card, its values behind their names. */
@@ -36,7 +38,7 @@ export function Table<T>({ label, columns, rows, rowKey, onRow }: { label: strin
                   key={column.name}
                   role="cell"
                   data-name={column.name}
-                  className={`px-3 py-1.5 align-baseline max-sm:min-w-0 max-sm:p-0 max-sm:empty:hidden ${at === 0 ? "max-sm:basis-full" : column.name.trim() ? "max-sm:before:mr-1.5 max-sm:before:text-2xs max-sm:before:text-soft max-sm:before:content-[attr(data-name)]" : "max-sm:ml-auto"} ${column.right ? "whitespace-nowrap tabular-nums sm:text-right" : ""} ${column.wide ? "max-md:hidden" : ""}`}
+                  className={`px-3 py-1.5 align-baseline max-sm:min-w-0 max-sm:p-0 max-sm:empty:hidden ${at === 0 || column.whole ? "max-sm:basis-full" : column.name.trim() ? "max-sm:before:mr-1.5 max-sm:before:text-2xs max-sm:before:text-soft max-sm:before:content-[attr(data-name)]" : "max-sm:ml-auto"} ${column.right ? "whitespace-nowrap tabular-nums sm:text-right" : ""} ${column.wide ? "max-md:hidden" : ""}`}
                 >
                   {column.cell(row)}
                 </td>
