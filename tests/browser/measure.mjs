@@ -29,6 +29,18 @@ async function firstPaint(browser, seen) {
   console.log(`first useful paint, the verdict of the overview, nothing cached: ${words(took)}`);
 }
 
+/** What travels for the first page, code and styles, compressed as it is. */
+async function weight(browser, seen) {
+  const page = await open(browser, seen);
+  const files = [];
+  page.on("requestfinished", (request) => /\/assets\/|\/$/.test(new URL(request.url()).pathname) && files.push(request.sizes()));
+  await visit(page, seen, "/");
+  await page.waitForLoadState("networkidle");
+  const sizes = await Promise.all(files);
+  console.log(`first load of the overview: ${sizes.length} files, ${(sizes.reduce((sum, one) => sum + one.responseBodySize, 0) / 1000).toFixed(0)} kB compressed`);
+  await page.context().close();
+}
+
 async function pages(browser, seen) {
   const page = await open(browser, seen);
   await visit(page, seen, "/");
@@ -86,6 +98,7 @@ try {
   console.log(`${await seen.play(["--history", "2h", "--rate", "5"])} events played`);
   const browser = await launch();
   try {
+    await weight(browser, seen);
     await firstPaint(browser, seen);
     await pages(browser, seen);
     await tail(browser, seen);

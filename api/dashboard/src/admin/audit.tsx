@@ -3,7 +3,7 @@ import { useState, type ReactNode } from "react";
 import { address, get } from "../lib/client";
 import type { Json } from "../lib/types";
 import { formatFull } from "../lib/time";
-import { useAddress, useRange } from "../lib/url";
+import { useRange, useTyped } from "../lib/url";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Find } from "../ui/field";
@@ -31,8 +31,7 @@ interface Page {
 /** What was changed, by whom, and what it was before. */
 export function AuditLog(): ReactNode {
   const { zone } = useRange();
-  const [params, change] = useAddress();
-  const query = params.get("find") ?? "";
+  const [query, setQuery] = useTyped("find");
   const [open, setOpen] = useState<Entry | null>(null);
   const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ["audit", query],
@@ -48,7 +47,7 @@ export function AuditLog(): ReactNode {
       title="Audit log"
       actions={
         <>
-          <Find label="Find in the audit log" value={query} onChange={(find) => change({ find }, { replace: true })} />
+          <Find label="Find in the audit log" value={query} onChange={setQuery} />
           <a className="rounded-md px-2 py-1 text-xs font-medium text-soft hover:bg-raised" href={address("/api/v1/audit/export", { query })} download>
             Export
           </a>

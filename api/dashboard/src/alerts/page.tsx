@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useParams } from "react-router";
 import { useKeys } from "../lib/keyboard";
-import { useAddress } from "../lib/url";
+import { useAddress, useTyped } from "../lib/url";
 import { Find } from "../ui/field";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { PageBody, Panel, Tabs } from "../ui/panel";
@@ -53,8 +53,7 @@ export function sorted(alerts: readonly Alert[]): Alert[] {
 
 function AlertList({ history }: { history: boolean }): ReactNode {
   const { data, error, isPending, refetch } = useAlerts(history ? "resolved" : "open");
-  const [params, change] = useAddress();
-  const text = params.get("find") ?? "";
+  const [text, setText] = useTyped("find");
   useKeys("Alerts", [{ keys: "/", does: "find", run: () => document.getElementById("find-alert")?.focus() }]);
   if (isPending) return <Waiting lines={6} />;
   if (!data) return error && <Failure error={error} onRetry={() => void refetch()} />;
@@ -64,7 +63,7 @@ function AlertList({ history }: { history: boolean }): ReactNode {
     <Panel
       flush
       title={history ? "Resolved alerts, the newest first" : `${alerts.length} open`}
-      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={(find) => change({ find }, { replace: true })} />}
+      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={setText} />}
     >
       {alerts.length === 0 ? (
         <Empty title={history ? "None was resolved yet" : "Nothing is wrong"}>{history ? "" : "When a rule's condition holds, its alert appears here and its channels are told."}</Empty>
