@@ -55,8 +55,8 @@ async function everyPage(browser, seen, folder) {
 const PICTURES = [
   ["overview", "/", PICTURE, "dark", null],
   ["logs", "/logs?query=service:inference level:>=error", PICTURE, "light", async (page) => {
-    await page.locator("[data-event]").filter({ hasText: "500" }).first().click();
-    await page.getByRole("button", { name: "Context" }).waitFor();
+    await page.locator("[data-event]").filter({ hasText: "/generate 500" }).first().click();
+    await page.getByRole("button", { name: "Context", exact: true }).waitFor();
   }],
   ["runs", "/runs?start=-3h", PICTURE, "dark", null],
   ["phone", "/alerts", HAND, "dark", null],

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useEffect, useMemo, useRef, type ReactNode } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef, type ReactNode } from "react";
 import { clock, dayOf, type Zone } from "../lib/time";
 import type { LogEvent } from "../lib/types";
 import { Icon } from "../ui/icons";
@@ -33,11 +33,13 @@ const NARROW_ROW = 38;
 export function EventTable(props: Props): ReactNode {
   const { events, onEnd, onTop, active } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  // The same function while the events are the same: a new one has the places of all rows computed anew, at each scroll.
+  const getItemKey = useCallback((at: number) => events[at]?.id ?? "footer", [events]);
   const rows = useVirtualizer({
     count: events.length + 1,
     getScrollElement: () => scroller.current,
     estimateSize: () => (window.innerWidth < 640 ? NARROW_ROW : ROW),
-    getItemKey: (at) => events[at]?.id ?? "footer",
+    getItemKey,
     overscan: 12,
   });
   const shown = rows.getVirtualItems();
