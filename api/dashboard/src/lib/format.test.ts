@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { bytes, count, dollars, duration, percent, unitOf } from "./format";
 
 test("counts stay exact to ten thousand and are rounded beyond", () => {
-  expect([0, 7, 9999, 12_345, 4_200_000, 0.1234].map(count)).toEqual(["0", "7", "9,999", "12.3 k", "4.2 M", "0.123"]);
+  expect([0, 7, 1467.3, 9999, 12_345, 4_200_000, 0.1234].map(count)).toEqual(["0", "7", "1,467", "9,999", "12.3 k", "4.2 M", "0.123"]);
   expect([NaN, Infinity, -Infinity].map(count)).toEqual(["NaN", "∞", "−∞"]);
 });
 

@@ -6,7 +6,7 @@ const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export function count(value: number): string {
   if (!Number.isFinite(value)) return special(value);
   const size = Math.abs(value);
-  if (size < 10_000) return Number.isInteger(value) ? value.toLocaleString("en-US") : trim(value);
+  if (size < 10_000) return Number.isInteger(value) || size >= 1000 ? Math.round(value).toLocaleString("en-US") : trim(value);
   for (const [limit, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
     if (size >= limit) return `${trim(value / limit)} ${unit}`;
   }
