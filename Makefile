@@ -102,7 +102,7 @@ dashboard: api/dashboard/node_modules/.installed  ## build api/static/ from api/
 dashboard-check: api/dashboard/node_modules/.installed  ## the dashboard's types and unit tests; whether the committed build is its source's
 	cd api/dashboard && npm run check && npm test && npm run check-build
 
-test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 SHOTS=folder
+test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 ALERT=1 SHOTS=folder
 	PYTHON=$(CURDIR)/$(BIN)/python node --test --test-concurrency=1 tests/browser/dashboard.test.mjs
 
 test-browser-short: $(BIN)/.server api/dashboard/node_modules/.installed  ## the same in a short form: every page, a login, a search, an alert from the phone
