@@ -21,6 +21,7 @@ from monitoring.pipeline.errors import (
     QuerySyntaxError,
     RetryableError,
     StoreFull,
+    StoreUnreachable,
 )
 from monitoring.pipeline.query.gate import TooBusy
 
@@ -113,6 +114,9 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return Problem(400, str(error), field="body")
         case BusFull():
             return _later("the bus is full", "wait until the drains have caught up")
+        case StoreUnreachable():
+            _log.error("request %s: %s", request_id, error)
+            return _later("the server of the store does not answer", "try again; the server's log tells why")
         case StoreFull():
             _log.error("request %s: %s", request_id, error)
             return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")

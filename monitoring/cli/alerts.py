@@ -36,10 +36,10 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.silences import Silences
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["alerts"]
 
@@ -249,7 +249,7 @@ def _tested(chosen: Settings, rule: Rule | str, since: str, until: str) -> dict[
         )
         return found
     now = wall_ns()
-    with _control(chosen) as control, contextlib.closing(open_store(chosen)) as store:
+    with _control(chosen) as control, contextlib.closing(open_logs(chosen)) as store:
         if isinstance(rule, str):
             stored = Rules(control).get(rule)
             if stored is None:

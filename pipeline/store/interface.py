@@ -24,6 +24,7 @@ from monitoring.pipeline.query.patterns import Patterns
 from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.query.statistics import Statistics
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.deltas import Family
@@ -162,6 +163,11 @@ class Store(Protocol):
 
 class LogStore(Store, Protocol):
     """All partitions of the logs."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the data directory knows of the store, wherever its events lie: partitions, drains, dead letters."""
+        ...
 
     def attend(self, me: Holder) -> int:
         """Say that this drain lives; how many drains do."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitoring.pipeline.store.clickhouse.client import Client
 from monitoring.pipeline.store.clickhouse.rows import DAY_NS
 from monitoring.pipeline.store.clickhouse.schema import Schema
 
-__all__ = ["Day", "DoomedDay", "counts", "days", "disagreements", "doomed", "drop"]
+__all__ = ["Day", "DoomedDay", "Gone", "counts", "days", "disagreements", "doomed", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,17 @@ class DoomedDay:
         """As JSON members."""
         facts = {"signal": "logs", "day": self.day.name, "rows": self.day.rows, "bytes": self.day.bytes}
         return {**facts, "reason": self.reason}
+
+
+class Gone(NamedTuple):
+    """The days of which retention has taken events: those up to one by their age, and some for their size."""
+
+    through: int
+    dropped: Set[int]
+
+    def may_lack(self, day: int) -> bool:
+        """Whether events of a day may be gone."""
+        return day <= self.through or day in self.dropped
 
 
 def days(client: Client, schema: Schema) -> list[Day]:
@@ -102,20 +113,17 @@ def counts(client: Client) -> dict[int, Counter[int]]:
 
 
 def disagreements(
-    partition: int, committed: Mapping[int, int], there: Mapping[int, int], waiting: Mapping[int, int]
-) -> tuple[list[str], int]:
-    """What the server has otherwise than was committed, by day; and how many events retention has taken.
+    partition: int, committed: Mapping[int, int], there: Mapping[int, int], waiting: Mapping[int, int], *, gone: Gone
+) -> list[str]:
+    """What the server has otherwise than was committed, by day.
 
-    A day goes as a whole, and may begin anew. `waiting` is committed and not sent yet.
+    `waiting` is committed and not sent yet, and may be there all the same.
     """
-    findings, gone = [], 0
+    findings = []
     for day in sorted({*committed, *there}):
-        wanted, found = committed.get(day, 0) - waiting.get(day, 0), there.get(day, 0)
-        if found == wanted:
-            continue
-        name = Day(day, 0, 0, 0).name
-        if found == 0:
-            gone += wanted
-        else:
-            findings.append(f"partition {partition}, {name}: {found} events of {wanted} that were committed")
-    return findings, gone
+        most, found = committed.get(day, 0), there.get(day, 0)
+        least = 0 if gone.may_lack(day) else most - waiting.get(day, 0)
+        if not least <= found <= most:
+            name = Day(day, 0, 0, 0).name
+            findings.append(f"partition {partition}, {name}: the server has {found} events, {most} were committed")
+    return findings

@@ -85,6 +85,10 @@ class Schema:
             return ""
         return f"toDateTime(greatest(intDiv(time, 1000000000), received)) + toIntervalSecond({self._retention_seconds})"
 
+    def expiring(self, now_ns: int) -> int:
+        """The newest day (since 1970) of which the TTL may have taken some events; -1 where there is none."""
+        return (now_ns - self._retention_seconds * 10**9) // _DAY_NS if self._retention_seconds else -1
+
     def statements(self) -> list[str]:
         """What makes the tables where they are not there."""
         engine = "MergeTree"

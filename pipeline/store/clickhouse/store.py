@@ -23,7 +23,7 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, segment_pat
 from monitoring.pipeline.store.clickhouse import days
 from monitoring.pipeline.store.clickhouse.analytics import Analytics
 from monitoring.pipeline.store.clickhouse.client import Client
-from monitoring.pipeline.store.clickhouse.days import DoomedDay
+from monitoring.pipeline.store.clickhouse.days import DoomedDay, Gone
 from monitoring.pipeline.store.clickhouse.events import Events
 from monitoring.pipeline.store.clickhouse.ledger import LedgerContents
 from monitoring.pipeline.store.clickhouse.partition import ClickhousePartition, acquire
@@ -142,16 +142,18 @@ class ClickhouseStore:
 
     def delete(self, going: Sequence[DoomedDay]) -> int:
         """See LogStore."""
+        self.catalog.note_dropped(item.day.day for item in going)
         return days.drop(self._client, self._schema, going)
 
     def verify(self, *, progress: Callable[[Path], None] = lambda path: None) -> Report:
         """See LogStore. The ledgers as files, then what the server has beside what they say was committed."""
         report = verify(self.catalog, progress=progress)
         there = days.counts(self._client)
+        gone = Gone(self._schema.expiring(self._now_ns()), self.catalog.dropped())
         for partition in self.partitions():
             committed, waiting = self._committed(partition)
-            findings, _ = days.disagreements(partition, committed, there.get(partition, Counter()), waiting)
-            report.findings += findings
+            here = there.get(partition, Counter())
+            report.findings += days.disagreements(partition, committed, here, waiting, gone=gone)
         return report
 
     def _committed(self, partition: int) -> tuple[dict[int, int], Counter[int]]:
