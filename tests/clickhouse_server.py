@@ -66,9 +66,11 @@ class Engine:
         settings = {name: value for name, value in values.items() if name not in _TRANSPORT and name[:6] != "param_"}
         text = values.get("query") or body.decode()
         inserts = "query" in values and body and text.lstrip()[:6].upper() == "INSERT"
-        with contextlib.suppress(FileNotFoundError):
-            time.sleep(float(self._delay.read_text()) if inserts else 0)
-        with self._lock, contextlib.closing(self._chdb.connect(self._path)) as handle:
+        with (
+            self._held_back() if inserts else contextlib.nullcontext(),
+            self._lock,
+            contextlib.closing(self._chdb.connect(self._path)) as handle,
+        ):
             for name, value in settings.items():
                 quoted = value.replace("\\", "\\\\").replace("'", "\\'")
                 handle.query(f"SET {name} = '{quoted}'")
@@ -85,6 +87,18 @@ class Engine:
                 assert form is not None
                 handle.query(f"{text[: form.start()]} FROM INFILE '{file.name}' FORMAT {form[1]}")
             return b""
+
+    @contextlib.contextmanager
+    def _held_back(self) -> Iterator[None]:
+        """Wait as `delay` says; until what follows is done, a file `delayed-…` is there."""
+        try:
+            seconds = float(self._delay.read_text())
+        except FileNotFoundError:
+            yield
+            return
+        with tempfile.NamedTemporaryFile(prefix="delayed-", dir=self._delay.parent):
+            time.sleep(seconds)
+            yield
 
 
 class Served:
@@ -113,6 +127,20 @@ class Served:
         with contextlib.closing(Client(Address(self.url()))) as client:
             client.command(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    @contextlib.contextmanager
+    def holding_back(self, seconds: float) -> Iterator[None]:
+        """Every insert that comes within the block waits so long before it is done."""
+        delay = self.directory / "delay"
+        delay.write_text(str(seconds))
+        try:
+            yield
+        finally:
+            delay.unlink()
+
+    def held_back(self) -> int:
+        """How many inserts came and wait."""
+        return len(list(self.directory.glob("delayed-*")))
 
     def close(self) -> None:
         """End it."""

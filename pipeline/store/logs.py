@@ -34,9 +34,7 @@ def check_logs(chosen: Settings) -> None:
         Address(chosen.text("store"))
         _schema(chosen)
         if chosen.ages("retention_services"):
-            raise SettingsError(
-                "MONITORING_RETENTION_SERVICES is for files, ClickHouse keeps all services alike"
-            )
+            raise SettingsError("MONITORING_RETENTION_SERVICES is for files, ClickHouse keeps all services alike")
 
 
 def open_logs(chosen: Settings, *, reader: Reader | None = None, now_ns: NowNs = wall_ns) -> LogStore:

@@ -161,13 +161,14 @@ INSERT INTO sent VALUES(1, 0);
 
     def outgoing(self) -> list[Outgoing]:
         """What the server may not have yet, in order."""
-        rows = self._connection.execute("SELECT batch, day, rows, frames, token, body FROM outgoing ORDER BY 1, 2")
-        kept = [
-            Outgoing(batch, day, count, [tuple(each) for each in orjson.loads(frames)], token, body)
-            for batch, day, count, frames, token, body in rows
-        ]
-        self._sent &= {item.token for item in kept}
-        return [item for item in kept if item.token not in self._sent]
+        tokens = [token for (token,) in self._connection.execute("SELECT token FROM outgoing ORDER BY batch, day")]
+        self._sent &= set(tokens)
+        return [self._read(token) for token in tokens if token not in self._sent]
+
+    def _read(self, token: str) -> Outgoing:
+        query = "SELECT batch, day, rows, frames, token, body FROM outgoing WHERE token = ?"
+        batch, day, rows, frames, _, body = self._connection.execute(query, (token,)).get
+        return Outgoing(batch, day, rows, [tuple(each) for each in orjson.loads(frames)], token, body)
 
     def note_sent(self, item: Outgoing) -> None:
         """The server has it; the next commit forgets it."""

@@ -111,13 +111,16 @@ class ClickhousePartition(Partition):
 
     def send(self) -> None:
         """Bring to the server what is committed and not there yet. Raises StoreUnreachable, Fenced."""
-        for item in self.ledger.outgoing():
+        waiting = self.ledger.outgoing()
+        for item in waiting:
             if self._doubtful:
                 self.renew()  # whoever was overtaken must not send
             if not self._doubtful or not self._is_there(item):
                 self._insert(item)
             self.ledger.note_sent(item)
         self._doubtful = False
+        if waiting:
+            failpoint.hit("clickhouse.sent")
 
     def _insert(self, item: Outgoing) -> None:
         try:

@@ -99,7 +99,7 @@ class Schema:
         ttl = f" TTL {self.ttl}" if self.ttl else ""
         made = [
             f"CREATE TABLE IF NOT EXISTS {self.local}{self.everywhere} ({_COLUMNS}) ENGINE = {engine} {_LAYOUT}{ttl}"
-            f" SETTINGS {window}, ttl_only_drop_parts = 1",
+            f" SETTINGS {window}, ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1",
             f"CREATE TABLE IF NOT EXISTS log_version{self.everywhere} (version UInt32) ENGINE = "
             + (engine if self.cluster else "MergeTree") + " ORDER BY version",
         ]  # fmt: skip
