@@ -21,6 +21,7 @@ from monitoring.pipeline.errors import (
     QuerySyntaxError,
     RetryableError,
     StoreFull,
+    StoreUnreachable,
 )
 from monitoring.pipeline.query.gate import TooBusy
 
@@ -117,6 +118,8 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return _later("the bus is full", "wait until the drains have caught up")
         case StoreFull():
             _log.error("request %s: %s", request_id, error)
+            if isinstance(error, StoreUnreachable):
+                return _later("the server of the store does not answer", "try again; the server's log tells why")
             return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
         case BusRefused():
             _log.error("request %s: %s", request_id, error)

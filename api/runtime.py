@@ -42,7 +42,9 @@ from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.derived_metrics import DerivedMetrics
+from monitoring.pipeline.store.interface import LogStore
 from monitoring.pipeline.store.keys import Key, Keys
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.promises import Promises, Replays
@@ -51,7 +53,6 @@ from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.searches import Searches
 from monitoring.pipeline.store.sessions import Session, Sessions
 from monitoring.pipeline.store.silences import Silences, Windows
-from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
 
@@ -276,11 +277,11 @@ class Runtime:
         return self._once(f"lanes:{signal.name}", lambda: self._make_lanes(signal))
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> LogStore:
         """This thread's log store. Raises StoreCorrupt where the data directory has none."""
-        found: SqliteStore | None = getattr(self._local, "store", None)
+        found: LogStore | None = getattr(self._local, "store", None)
         if found is None:
-            found = self._local.store = open_store(self.settings, reader=self.reader)
+            found = self._local.store = open_logs(self.settings, reader=self.reader)
         return found
 
     @property

@@ -35,9 +35,9 @@ from monitoring.pipeline.store.channels import Channels
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.evaluations import Evaluated, commit
 from monitoring.pipeline.store.evaluations import known as known_alerts
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.rules import Rules, Stored
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["Defaults", "Evaluating", "run"]
 
@@ -63,7 +63,7 @@ def run(chosen: Settings) -> dict[str, int]:
     """The job: evaluate what is due; how many rules were."""
     with ExitStack() as stack:
         control = stack.enter_context(closing(Control(chosen.data / FILE_NAME)))
-        store = stack.enter_context(closing(open_store(chosen)))
+        store = stack.enter_context(closing(open_logs(chosen)))
         client = stack.enter_context(closing(connect(chosen.text("bus_url"))))
         sources = stack.enter_context(closing(Observing(chosen, control, store=store, streams=lambda: Streams(client))))
         return Evaluating(chosen, control, sources, lambda: _default_channels(control, chosen)).run()

@@ -23,6 +23,7 @@ from monitoring.pipeline.store import history, retention, service_ages
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.logs import days_due, open_logs
 from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
 from monitoring.pipeline.store.partition import limits_of
 from monitoring.pipeline.store.purge import purge, still_on_its_way
@@ -45,6 +46,7 @@ def run(chosen: Settings) -> dict[str, int]:
         for segment, reason in going:
             _log.info("deleting %s: %s", segment.path, reason)
         freed = retention.apply(catalog, going)
+        days, freed_days = _days(chosen)
         retention.sweep(catalog)
         _remove_leftovers(catalog)
         left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
@@ -53,8 +55,8 @@ def run(chosen: Settings) -> dict[str, int]:
         purged = _purge(catalog, chosen)
         rolled_up, freed_rollups = _roll_up(catalog, chosen)
         return {
-            "deleted": len(going),
-            "freed_bytes": freed + freed_rollups,
+            "deleted": len(going) + days,
+            "freed_bytes": freed + freed_days + freed_rollups,
             "optimised": optimised,
             "rolled_up": rolled_up,
             "outlived_events": outlived_events,
@@ -72,6 +74,19 @@ def _expire(chosen: Settings) -> int:
     if any(gone):
         _log.info("older than MONITORING_HISTORY_AGE: %d audit entries, %d alerts, %d silences", *gone)
     return sum(gone)
+
+
+def _days(chosen: Settings) -> tuple[int, int]:
+    """Delete what is due of events that lie on a server; how many days, and bytes."""
+    try:
+        with contextlib.closing(open_logs(chosen)) as store:
+            going = days_due(store, chosen, now_ns=wall_ns())
+            for item in going:
+                _log.info("deleting %s", item.describe())
+            return len(going), store.delete(going) if going else 0
+    except RetryableError as error:
+        _log.warning("the days on the server stay for now: %s", error)
+        return 0, 0
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:

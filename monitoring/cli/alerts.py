@@ -37,9 +37,9 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import matching
 from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.silences import Silences
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["alerts"]
 
@@ -263,7 +263,7 @@ def _tested(chosen: Settings, rule: Rule | str, since: str, until: str) -> dict[
         )
         return found
     now = wall_ns()
-    with opened(chosen) as control, contextlib.closing(open_store(chosen)) as store:
+    with opened(chosen) as control, contextlib.closing(open_logs(chosen)) as store:
         if isinstance(rule, str):
             rule = members_of(rule_there(desk(chosen), rule))
         observing = Observing(chosen, control, store=store, streams=lambda: Streams(connect(locate(chosen))))

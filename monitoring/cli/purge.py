@@ -20,6 +20,7 @@ from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST, moment
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
+from monitoring.pipeline.store.logs import refuse_purge
 from monitoring.pipeline.store.partition import limits_of
 from monitoring.pipeline.store.purge import Wanted, still_on_its_way, survey
 from monitoring.pipeline.store.purge import purge as purge_store
@@ -51,6 +52,7 @@ def purge(query: str, start: str | None, end: str | None, dry_run: bool, yes: bo
     if not is_local(chosen):
         _remotely(chosen, query, start, end, dry_run, yes, as_json)
         return
+    refuse_purge(chosen)
     wanted = Wanted(query, moment(start, now_ns) if start else EARLIEST, moment(end, now_ns) if end else LATEST)
     with contextlib.closing(Catalog(chosen.data / CATALOG_FILE)) as catalog:
         left = None if dry_run else _still_on_its_way(chosen, catalog, now_ns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -20,7 +20,9 @@ from monitoring.pipeline.query.sweep import Part, Stopped
 from monitoring.pipeline.query.tally import Grid
 from monitoring.pipeline.query.values import numbers_of, texts_of
 
-__all__ = ["TIME", "Gathering", "Row"]
+__all__ = ["MAX_GROUPS", "TIME", "Gathering", "Row", "ranked"]
+
+_T = TypeVar("_T")
 
 TIME = "time"
 """The name that groups by time rather than by an attribute of that name."""
@@ -157,22 +159,19 @@ class Gathering:
 
     def rows(self) -> list[Row]:
         """The groups: by time, then the largest first, then by name."""
-        place = self._names.index(TIME) if TIME in self._names else None
-
-        def order(item: tuple[tuple[Any, ...], _Tally]) -> tuple[Any, ...]:
-            key, tally = item
-            return (0 if place is None else key[place], -tally.count, tuple(map(str, key)))
-
         return [
             Row(key, {each.text: self._value(each, key, tally) for each in self._wanted})
-            for key, tally in sorted(self._tallies.items(), key=order)
+            for key, _, tally in ranked(
+                ((key, tally.count, tally) for key, tally in self._tallies.items()), self._names
+            )
         ]
 
     def _value(self, wanted: Aggregate, key: tuple[Any, ...], tally: _Tally) -> float | int | None:
         if wanted.name == "count":
             return tally.count
         if wanted.name == "rate":
-            return tally.count / (self._width(key) / 1e9)
+            bucket = key[self._names.index(TIME)] if TIME in self._names else None
+            return tally.count / (self._grid.width(bucket) / 1e9)
         numbers = tally.numbers[wanted.field]
         numbers.settle()
         if not numbers.count:
@@ -182,13 +181,16 @@ class Gathering:
         values = {"min": numbers.least, "max": numbers.most, "sum": numbers.total}
         return values[wanted.name] if wanted.name in values else numbers.total / numbers.count
 
-    def _width(self, key: tuple[Any, ...]) -> int:
-        """Nanoseconds of the range that a group's events lie in."""
-        cells = self._grid
-        if TIME not in self._names:
-            return max(1, cells.end - cells.start)
-        bucket = key[self._names.index(TIME)]
-        return max(1, cells.begins(bucket + 1) - cells.begins(bucket))
+
+def ranked(groups: Iterable[tuple[tuple[Any, ...], int, _T]], names: Sequence[str]) -> list[tuple[Any, int, _T]]:
+    """Groups (key, count, anything) in the order in which they are shown: by time, the largest first, by name."""
+    place = names.index(TIME) if TIME in names else None
+
+    def order(group: tuple[tuple[Any, ...], int, _T]) -> tuple[Any, ...]:
+        key, count, _ = group
+        return (0 if place is None else key[place], -count, tuple(map(str, key)))
+
+    return sorted(groups, key=order)
 
 
 class _Reads:

@@ -82,6 +82,12 @@ class Grid(NamedTuple):
         """The first moment that counts for a bucket; for the one behind the last: the end."""
         return min(max(self.first + bucket * self.interval, self.start), self.end)
 
+    def width(self, bucket: int | None) -> int:
+        """Nanoseconds that count for a bucket (None: for all of them), 1 at least."""
+        if bucket is None:
+            return max(1, self.end - self.start)
+        return max(1, self.begins(bucket + 1) - self.begins(bucket))
+
     def of(self, time: int) -> int | None:
         """The bucket of a moment; None where it is outside."""
         return (time - self.first) // self.interval if self.start <= time < self.end else None
