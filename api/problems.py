@@ -114,18 +114,8 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return Problem(400, str(error), field="body", fix="send the frame again from its source")
         case IngestRefused():
             return Problem(400, str(error), field="body")
-        case BusFull():
-            return _later("the bus is full", "wait until the drains have caught up")
-        case StoreFull():
-            _log.error("request %s: %s", request_id, error)
-            if isinstance(error, StoreUnreachable):
-                return _later("the server of the store does not answer", "try again; the server's log tells why")
-            return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
-        case BusRefused():
-            _log.error("request %s: %s", request_id, error)
-            return _later("the bus is not ready for use", "the server's log tells why")
-        case RetryableError():
-            return _retryable(error, request_id)
+        case RetryableError() | BusRefused():
+            return _unavailable(error, request_id)
         case ClientDisconnected():
             return Problem(400, "the body ended before its announced length", field="body")
         case MethodNotAllowed():
@@ -136,13 +126,27 @@ def problem_of(error: Exception, request_id: str) -> Problem:
     return Problem(500, "an error was logged under this request id", fix="report it with the server's log")
 
 
-def _retryable(error: RetryableError, request_id: str) -> Problem:
+def _unavailable(error: RetryableError | BusRefused, request_id: str) -> Problem:
+    if isinstance(error, BusFull):
+        return _later("the bus is full", "wait until the drains have caught up")
+    if isinstance(error, StoreFull | BusRefused):
+        _log.error("request %s: %s", request_id, error)
+        return _unusable(error)
     if isinstance(error, BusUnavailable):
         return _later("the bus does not answer", "try again; /readyz tells more")
     if isinstance(error, TooBusy):
         return _later(str(error), "try again, or ask for less")
     _log.warning("request %s: %s", request_id, error)
     return _later("the server is busy", "try again")
+
+
+def _unusable(error: StoreFull | BusRefused) -> Problem:
+    """What somebody has to see to, and the log tells more of."""
+    if isinstance(error, StoreUnreachable):
+        return _later("the server of the store does not answer", "try again; the server's log tells why")
+    if isinstance(error, StoreFull):
+        return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
+    return _later("the bus is not ready for use", "the server's log tells why")
 
 
 def _later(detail: str, fix: str) -> Problem:
