@@ -17,7 +17,7 @@ WAL_MB = 64.0
 LATENCY_RATIO = 1.5
 """Between the last third and the first: a shared machine's speed changes by a third by itself."""
 _WARM = 0.4
-"""So much of a run is left out of slopes: the API's caches take 25 minutes to fill, and the first segments are sealed."""
+"""So much of a run is left out of slopes: the API's caches take 25 minutes to fill."""
 _MOST_POINTS = 200
 
 
