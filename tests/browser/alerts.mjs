@@ -33,6 +33,7 @@ test("a rule is written and tried, its alert fires, is acknowledged from the pho
     await page.getByRole("button", { name: "Acknowledge" }).click();
     await page.getByLabel("Comment").last().fill("looking into it");
     await page.getByRole("dialog").getByRole("button", { name: "Acknowledge" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByText("acknowledged by").first().waitFor();
     await page.getByText("looking into it").waitFor();
     await page.getByLabel("Comment", { exact: true }).fill("it was the proxy");
@@ -40,6 +41,7 @@ test("a rule is written and tried, its alert fires, is acknowledged from the pho
     await page.getByText("it was the proxy").waitFor();
     await page.getByRole("button", { name: "Resolve" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByText("resolved", { exact: true }).first().waitFor();
     await page.getByRole("link", { name: "All of it" }).click();
     await page.waitForURL(/\/logs\?query=refused/);
@@ -60,6 +62,7 @@ test("alerts are found, acknowledged, silenced and resolved from the list, and h
     await row.getByText("3 (> 1)").waitFor();
     await row.getByRole("button", { name: "Acknowledge" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Acknowledge" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await row.getByText("acknowledged by").waitFor();
     await row.getByRole("button", { name: "Silence" }).click();
     const dialog = page.getByRole("dialog");
@@ -114,6 +117,7 @@ test("a rule says who is told later, what keeps it quiet, and is switched off, c
     await dialog.getByRole("button", { name: "Remove step 1" }).click();
     await dialog.getByLabel("Severity").selectOption("critical");
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     await row.getByText("critical").waitFor();
     assert.deepEqual((await stage.instance.ask("GET", "/api/v1/rules/Everything")).json.escalation, []);
     await row.getByRole("button", { name: "Edit" }).click();

@@ -80,11 +80,13 @@ test("a metric is derived from logs, looked at, changed and given up", async () 
     await dialog.getByLabel("Labels").fill("service");
     await dialog.getByText(/lines? matched in the last day/).waitFor();
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     const row = page.getByRole("row").filter({ hasText: "slow_requests_total" });
     await row.getByText("duration_ms:>500").first().waitFor();
     await row.getByRole("button", { name: "Edit" }).click();
     await dialog.getByLabel("Help").fill("Requests that took long");
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     await row.getByText("Requests that took long").waitFor();
     await row.getByRole("button", { name: "Chart of slow_requests_total" }).click();
     await page.waitForURL(/expr=sum%28rate%28slow_requests_total/);

@@ -19,6 +19,7 @@ test("alerts are silenced with a reason, the silence is changed, and ended", asy
     await dialog.getByLabel("Reason").fill("it takes longer");
     await dialog.getByLabel("From now for").selectOption("8h");
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     await row.getByText("in 8 h").waitFor();
     await row.getByRole("button", { name: "End it" }).click();
     await row.getByText("expired").waitFor();
@@ -39,11 +40,13 @@ test("a maintenance window is made, switched off, and removed", async () => {
     await dialog.getByLabel("First date").fill("2030-01-01");
     await dialog.getByLabel("Reason").fill("disks are busy");
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     const row = page.getByRole("row").filter({ hasText: "nightly backup" });
     await row.getByText("mon to fri, 02:30 for 1h30m, Europe/Berlin").waitFor();
     await row.getByRole("button", { name: "Edit" }).click();
     await dialog.getByLabel("It is on").uncheck();
     await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
     await row.getByText("off").waitFor();
     await row.getByRole("button", { name: "Edit" }).click();
     await dialog.getByRole("button", { name: "Remove", exact: true }).click();
@@ -85,6 +88,7 @@ test("a channel is made, its test arrives, and it is changed and removed; one th
       await row.getByRole("button", { name: "Edit" }).click();
       await dialog.getByLabel("It is on").uncheck();
       await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
       await row.getByText("off").waitFor();
       await row.getByRole("button", { name: "Edit" }).click();
       await dialog.getByRole("button", { name: "Remove", exact: true }).click();
