@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
@@ -95,12 +96,14 @@ class OwnLog:
     """What this process logs is published, from now until `close`. Made in the process that serves, after its fork."""
 
     def __init__(self, chosen: Settings) -> None:
-        redactor = redactor_from(chosen)
+        # Made with the first event, by the publisher's thread: it takes 5 MB, and nothing may go wrong for weeks.
+        # What cannot be used of its settings is told at the start (`api.checks`).
+        redactor = cache(lambda: redactor_from(chosen))
         trouble = Trouble()
         small = chosen.replace(
             durability="memory", spool_dir=None, buffer_events=_BUFFER_EVENTS, buffer_bytes=_BUFFER_BYTES
         )
-        self._publisher = publisher_from(small, refine=redactor.events, on_trouble=trouble.say)
+        self._publisher = publisher_from(small, refine=lambda events: redactor().events(events), on_trouble=trouble.say)
         who = Resource(SERVICE, chosen.text("environment"), chosen.text("release"), host_name())
         clients.install(Client(self._publisher, who, trouble=trouble))
         handler.capture()

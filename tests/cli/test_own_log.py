@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Response
 
+from monitoring.api.checks import check
 from monitoring.cli.own_log import SERVICE, OwnLog, record
+from monitoring.pipeline import settings
+from monitoring.pipeline.errors import SettingsError
 from tests.instance import Instance
 
 OWN = f"service:{SERVICE}"
@@ -89,3 +93,9 @@ def test_after_its_end_nothing_is_published(instance: Instance) -> None:
         instance.call("POST", "/api/v1/keys", json={"name": "x", "role": "viewer"})
         instance.post(b'{"message":"last"}')
         assert instance.messages(1) == ["last"]
+
+
+def test_a_pattern_that_cannot_be_is_told_at_the_start_and_not_by_the_first_event(tmp_path: Path) -> None:
+    chosen = settings.load({"MONITORING_DATA_DIR": str(tmp_path), "MONITORING_REDACT_PATTERNS": "ticket=(unclosed"})
+    with pytest.raises(SettingsError, match="MONITORING_REDACT_PATTERNS"):
+        check(chosen)
