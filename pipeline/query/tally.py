@@ -50,7 +50,7 @@ Counts = defaultdict[int, Counter[str]]
 _MINUTE = 60_000_000_000
 _FEW = 2048
 """Matches of a segment whose rows are fetched, rather than asked for bucket by bucket and value by value. A row takes
-1 us; to intersect with the values of a dimension, 25 ns for each event of the segment. But of a file that is not cached,
+1 us; to intersect with the values of a dimension, 25 ns for each event of the segment. But while a file is not cached
 each row is a page to read, 0.1 ms: eight times as many took seconds over ten segments."""
 _MANY_VALUES = 64
 """Services or hosts beyond which rows are read all the same: the index would walk the matches once for each."""
