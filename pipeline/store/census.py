@@ -40,7 +40,7 @@ index, and the segment has no census."""
 MAX_WORDS = 256
 """Common words of a segment; each costs a look-up in the index for every slice."""
 COMMON = 1 / 128
-"""A word that so many messages have is common: what is rarer is counted by its rows in 10 ms a million events."""
+"""A word that so many messages have is common: the look at a few thousand of them would miss rarer ones."""
 MOST_HITS = 12.0
 """Common words of a message, on average, that are counted: each is 0.3 us of CPU an event, the commonest first."""
 _SAMPLE = 16
