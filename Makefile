@@ -7,7 +7,8 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale soak \
-  test-faults test-faults-cluster test-faults-notify test-compat test-browser dashboard dashboard-check bandit audit \
+  test-faults test-faults-cluster test-faults-notify test-clickhouse test-compat test-browser dashboard dashboard-check \
+  bandit audit \
   test-browser-short screenshots docs install clean
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +25,7 @@ $(BIN)/.server: pyproject.toml constraints.txt
 
 $(BIN)/.dev: $(BIN)/.server
 	$(PIP_INSTALL) -e '.[dev]'
+	@$(PIP_INSTALL) -e '.[engine]' || echo "chdb cannot be installed here: the tests on ClickHouse are skipped" >&2
 	@touch $@
 
 install: $(BIN)/.server  ## set up .venv with the product
@@ -42,6 +44,9 @@ test-faults: $(BIN)/.dev  ## the long form: FAULTS=300 EVENTS=5000000 SEED=1
 
 test-faults-cluster: $(BIN)/.dev  ## the same over a cluster of six nodes: FAULTS=60 EVENTS=500000 SEED=1
 	$(BIN)/python -m tests.faults --cluster --faults $(or $(FAULTS),60) --events $(or $(EVENTS),500000) --seed $(or $(SEED),1)
+
+test-clickhouse: $(BIN)/.dev  ## the long form of the comparison of stores: EXAMPLES=100, each of some fifty queries
+	CLICKHOUSE_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -q --timeout 7200 tests/pipeline/store/clickhouse $(ARGS)
 
 test-compat: $(BIN)/.dev  ## beside other people's programs, such as Debian's prometheus: QUERIES=400 SEED=1
 	QUERIES=$(or $(QUERIES),400) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -m compat $(ARGS)
@@ -102,7 +107,7 @@ dashboard: api/dashboard/node_modules/.installed  ## build api/static/ from api/
 dashboard-check: api/dashboard/node_modules/.installed  ## the dashboard's types and unit tests; whether the committed build is its source's
 	cd api/dashboard && npm run check && npm test && npm run check-build
 
-test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 SHOTS=folder
+test-browser: $(BIN)/.server api/dashboard/node_modules/.installed  ## the dashboard in Debian's chromium; PAYLOADS=500 ROWS=100000 ALERT=1 SHOTS=folder
 	PYTHON=$(CURDIR)/$(BIN)/python node --test --test-concurrency=1 tests/browser/dashboard.test.mjs
 
 test-browser-short: $(BIN)/.server api/dashboard/node_modules/.installed  ## the same in a short form: every page, a login, a search, an alert from the phone

@@ -38,10 +38,15 @@ def history(call: Call, identity: str) -> Answer:
 
 
 def acknowledge(call: Call, identity: str) -> Answer:
-    """Take care of an alert: it is not escalated any further, and who was told of it hears so."""
+    """Take care of an alert: it is not escalated any further, and who was told of it hears so.
+
+    One that somebody takes care of already stays theirs.
+    """
     said = COMMENT.read()["comment"] or ""
     with refusals():
-        return _shown(call, call.runtime.alerts.acknowledge(identity, call.actor, said))
+        already = call.runtime.alerts.get(identity).state == "acknowledged"
+        taken = call.runtime.alerts.acknowledge(identity, call.actor, said)
+    return {**_shown(call, taken), "already_acknowledged": already}
 
 
 def resolve(call: Call, identity: str) -> Answer:

@@ -29,7 +29,7 @@ PATTERNS = Whole("limit", "templates", default=DEFAULT_PATTERNS, most=MAX_PATTER
 def histogram(call: Call) -> Answer:
     """How many events match, by time and level: a bar chart's numbers."""
     buckets = BUCKETS.of(call.params)
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
 
     def counted() -> tuple[dict[str, Any], str | None]:
         found = call.runtime.store.histogram(
@@ -37,14 +37,14 @@ def histogram(call: Call) -> Answer:
         )
         return found.document(), found.partial_reason
 
-    return asking.answered(call.runtime, counted)
+    return asking.answered(call, counted)
 
 
 def facets(call: Call) -> Answer:
     """The commonest values of fields among the events that match."""
     fields = asking.names(call, "fields", DEFAULT_FIELDS, MAX_FIELDS)
     limit = VALUES.of(call.params)
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
 
     def counted() -> tuple[dict[str, Any], str | None]:
         found = call.runtime.store.facets(
@@ -52,7 +52,7 @@ def facets(call: Call) -> Answer:
         )
         return found.document(), found.partial_reason
 
-    return asking.answered(call.runtime, counted)
+    return asking.answered(call, counted)
 
 
 def stats(call: Call) -> Answer:
@@ -61,7 +61,7 @@ def stats(call: Call) -> Answer:
     group_by = asking.names(call, "group_by", (), MAX_GROUP_BY)
     buckets = BUCKETS.of(params)
     limit = ROWS.of(params)
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
     try:
         wanted = aggregates(params.get("aggregate", "count"))
     except AggregateInvalid as error:
@@ -74,13 +74,13 @@ def stats(call: Call) -> Answer:
         )  # fmt: skip
         return found.document(), found.partial_reason
 
-    return asking.answered(call.runtime, counted)
+    return asking.answered(call, counted)
 
 
 def patterns(call: Call) -> Answer:
     """Similar messages folded to templates, with how often, since when and until when, and an example."""
     limit = PATTERNS.of(call.params)
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
 
     def folded() -> tuple[dict[str, Any], str | None]:
         found = call.runtime.store.patterns(
@@ -88,7 +88,7 @@ def patterns(call: Call) -> Answer:
         )
         return found.document(), found.partial_reason
 
-    return asking.answered(call.runtime, folded)
+    return asking.answered(call, folded)
 
 
 ROUTES = (

@@ -27,6 +27,7 @@ from monitoring.api import (
     otlp,
     otlp_metrics,
     prometheus,
+    prometheus_facts,
     questions,
     raw,
     remote_write,
@@ -38,7 +39,7 @@ from monitoring.api import (
     tail,
 )
 from monitoring.api.auth import Authorize
-from monitoring.api.routes import Route, answer_error, mount
+from monitoring.api.routes import Route, answer_error, mount, nothing_at
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.settings import Settings
@@ -71,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *searches.ROUTES,
     *questions.ROUTES,
     *prometheus.ROUTES,
+    *prometheus_facts.ROUTES,
     # what is wrong, and who is told
     *alerts.ROUTES,
     *rules.ROUTES,
@@ -106,4 +108,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("monitoring.api", static_folder=None)
     app.register_blueprint(blueprint(settings))
     app.register_error_handler(HTTPException, answer_error)
+    app.register_error_handler(404, lambda _: answer_error(nothing_at(request.path, ROUTES)))
     return app

@@ -12,12 +12,13 @@ from monitoring.api.routes import Call
 from monitoring.api.runtime import Runtime
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import MonitoringError
+from monitoring.pipeline.query.advice import advice
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.query.limits import Deadline
-from monitoring.pipeline.query.ranges import EARLIEST, LATEST
+from monitoring.pipeline.query.ranges import EARLIEST, LATEST, format_ns
 from monitoring.pipeline.query.search import Order
 
-__all__ = ["END", "ORDER", "QUERY", "RANGE", "START", "answered", "deadline", "end", "names", "order", "start"]
+__all__ = ["END", "ORDER", "QUERY", "RANGE", "START", "answered", "deadline", "names", "order", "span"]
 
 QUERY = Text("query", "in the search language; empty: everything")
 START = Moment("start", "included")
@@ -30,19 +31,21 @@ _LONGEST_NAME = 256
 """Characters of a field's name: what people write has thirty."""
 
 
-def start(call: Call) -> int:
-    """Where the range begins, nanoseconds since 1970. Raises Problem."""
-    return _moment(call, START, EARLIEST)
+def span(call: Call) -> tuple[int, int]:
+    """Where the range begins, and where it ends, exclusive: nanoseconds since 1970. Raises Problem."""
+    now = call.runtime.now_ns()
+    begins, ends = _moment(call, START, EARLIEST, now), _moment(call, END, LATEST, now)
+    if begins > ends:
+        raise Problem(
+            400, f"the range begins at {format_ns(max(0, begins))}, after its end", field=str(START),
+            fix=f"give a start before the end, which is {format_ns(max(0, ends))}, or change the two round",
+        )  # fmt: skip
+    return begins, ends
 
 
-def end(call: Call) -> int:
-    """Where it ends, exclusive. Raises Problem."""
-    return _moment(call, END, LATEST)
-
-
-def _moment(call: Call, parameter: Moment, default: int) -> int:
+def _moment(call: Call, parameter: Moment, default: int, now: int) -> int:
     text = call.params.get(str(parameter))
-    return parameter.at(text, call.runtime.now_ns()) if text else default
+    return parameter.at(text, now) if text else default
 
 
 def names(call: Call, parameter: str, default: Sequence[str], most: int) -> tuple[str, ...]:
@@ -73,8 +76,12 @@ def deadline(runtime: Runtime) -> Deadline:
     return Deadline(runtime.settings.number("query_timeout"))
 
 
-def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | None]]) -> dict[str, Any]:
-    """The answer that `ask` gives with why it is partial, and what every answer says of itself."""
+def answered(call: Call, ask: Callable[[], tuple[dict[str, Any], str | None]]) -> dict[str, Any]:
+    """The answer that `ask` gives with why it is partial, and what every answer says of itself.
+
+    `hints` tells of words in the query that look like an operator or a field and are none.
+    """
+    runtime = call.runtime
     began = time.perf_counter()
     complete = _complete_through(runtime)  # before the search: what arrives meanwhile only makes it truer
     with runtime.gate.entered():
@@ -85,6 +92,9 @@ def answered(runtime: Runtime, ask: Callable[[], tuple[dict[str, Any], str | Non
     answer["took_ms"] = round(took * 1000, 3)
     if partial is not None:
         answer["partial"] = {"reason": partial}
+    hints = advice(call.params.get(str(QUERY), ""))
+    if hints:
+        answer["hints"] = hints
     return answer
 
 

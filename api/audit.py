@@ -42,13 +42,14 @@ def export(call: Call) -> Answer:
 
 def _wanted(call: Call) -> Wanted:
     params = call.params
+    start, end = asking.span(call)
     return Wanted(
         text=params.get("query", ""),
         actor=params.get("actor", ""),
         action=params.get("action", ""),
         object=params.get("object", ""),
-        start=asking.start(call) if params.get("start") else None,
-        end=asking.end(call) if params.get("end") else None,
+        start=start if params.get("start") else None,
+        end=end if params.get("end") else None,
     )
 
 

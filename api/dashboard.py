@@ -15,7 +15,7 @@ from pathlib import Path
 from flask import Response, request, url_for
 
 from monitoring.api.problems import Problem
-from monitoring.api.routes import Answer, Call, Route
+from monitoring.api.routes import Answer, Call, Route, nothing_at
 
 __all__ = ["FILES", "PAGES", "ROUTES", "STATIC", "alert", "asset", "index", "named"]
 
@@ -53,7 +53,7 @@ def named(call: Call, name: str) -> Answer:
         return index(call)
     if name in FILES:
         return _file(name, _FOR_A_DAY)
-    raise _nothing()
+    raise nothing_at(request.path, call.routes)
 
 
 def alert(call: Call, alert_id: str) -> Answer:
@@ -64,7 +64,7 @@ def alert(call: Call, alert_id: str) -> Answer:
 def asset(call: Call, name: str) -> Answer:
     """A script or style of the dashboard; its name changes with its content."""
     if name not in _assets():
-        raise _nothing()
+        raise nothing_at(request.path, call.routes)
     return _file(f"assets/{name}", _FOR_EVER)
 
 
@@ -98,10 +98,6 @@ def _read(name: str) -> bytes:
         return (STATIC / name).read_bytes()
     except FileNotFoundError as error:
         raise Problem(404, "the dashboard is not built", fix="run `make dashboard` in the source tree") from error
-
-
-def _nothing() -> Problem:
-    return Problem(404, "there is nothing at this address", fix="docs/api.md lists what there is")
 
 
 ROUTES = (

@@ -23,7 +23,7 @@ def logs(call: Call) -> Answer:
     runtime, query = call.runtime, call.params.get("query", "")
     form = _format(call)
     order = asking.order(call, "oldest")
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
 
     def page(cursor: str | None) -> Page:
         with runtime.gate.entered():

@@ -26,7 +26,7 @@ def search(call: Call) -> Answer:
     params, runtime = call.params, call.runtime
     limit = LIMIT.of(params)
     order = asking.order(call, "newest")
-    start, end = asking.start(call), asking.end(call)
+    start, end = asking.span(call)
 
     def page() -> tuple[dict[str, Any], str | None]:
         found = runtime.store.search(
@@ -36,7 +36,7 @@ def search(call: Call) -> Answer:
         return {"events": found.events, "next_cursor": found.next_cursor}, found.partial_reason
 
     try:
-        return asking.answered(runtime, page)
+        return asking.answered(call, page)
     except searching.CursorInvalid as error:
         raise Problem(
             400, str(error), field="cursor", fix="leave it out, or send next_cursor as it was given"
@@ -62,7 +62,7 @@ def context(call: Call, event_id: str) -> Answer:
             raise _no_event()
         return found.document(), found.partial_reason
 
-    return asking.answered(call.runtime, neighbours)
+    return asking.answered(call, neighbours)
 
 
 def _no_event() -> Problem:

@@ -9,6 +9,7 @@ from monitoring.pipeline import jobs
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.store import retention as policy
 from monitoring.pipeline.store import service_ages
+from monitoring.pipeline.store.logs import days_due, refuse_purge
 from monitoring.pipeline.store.purge import Wanted, survey
 from monitoring.pipeline.store.purges import Purges
 
@@ -26,6 +27,7 @@ def retention(call: Call) -> Answer:
     ages = chosen.ages("retention_services")
     outlived = service_ages.due(catalog, ages, now_ns=now_ns, going=[item.segment for item in going])
     found = [item.describe() for item in going] + [item.describe() for item in outlived]
+    found += [item.describe() for item in days_due(call.runtime.store, chosen, now_ns=now_ns)]
     if dry_run:
         call.unchanged()
     else:
@@ -47,6 +49,7 @@ def purge(call: Call) -> Answer:
     With `dry_run`, how many there are now.
     """
     body, runtime = PURGE.read(), call.runtime
+    refuse_purge(runtime.settings)
     now_ns = runtime.now_ns()
     wanted = Wanted(
         body["query"],

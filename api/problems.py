@@ -10,7 +10,7 @@ import math
 
 import orjson
 from flask import Response
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from monitoring.pipeline.errors import (
     BusFull,
@@ -21,10 +21,11 @@ from monitoring.pipeline.errors import (
     QuerySyntaxError,
     RetryableError,
     StoreFull,
+    StoreUnreachable,
 )
 from monitoring.pipeline.query.gate import TooBusy
 
-__all__ = ["TITLES", "Problem", "problem_of", "respond"]
+__all__ = ["MEDIA_TYPE", "TITLES", "Problem", "problem_of", "respond"]
 
 _log = logging.getLogger("monitoring.api")
 
@@ -40,9 +41,11 @@ TITLES = {
     405: ("method-not-allowed", "This address takes other methods"),
     409: ("conflict", "Another request is in the way"),
     413: ("too-large", "The body is too large"),
-    415: ("unsupported-encoding", "The body's encoding is not supported"),
+    414: ("too-long", "The address is too long"),
+    415: ("unsupported-encoding", "The body's type or encoding is not supported"),
     422: ("unprocessable", "The request contradicts an earlier one"),
     429: ("too-many-requests", "Too many requests"),
+    431: ("headers-too-large", "The header is too large"),
     500: ("internal", "The server failed"),
     503: ("unavailable", "The server cannot do this now"),
 }
@@ -111,31 +114,39 @@ def problem_of(error: Exception, request_id: str) -> Problem:
             return Problem(400, str(error), field="body", fix="send the frame again from its source")
         case IngestRefused():
             return Problem(400, str(error), field="body")
-        case BusFull():
-            return _later("the bus is full", "wait until the drains have caught up")
-        case StoreFull():
-            _log.error("request %s: %s", request_id, error)
-            return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
-        case BusRefused():
-            _log.error("request %s: %s", request_id, error)
-            return _later("the bus is not ready for use", "the server's log tells why")
-        case RetryableError():
-            return _retryable(error, request_id)
+        case RetryableError() | BusRefused():
+            return _unavailable(error, request_id)
         case ClientDisconnected():
             return Problem(400, "the body ended before its announced length", field="body")
+        case MethodNotAllowed():
+            return Problem(405, "this address does not take that method", fix=_method_fix(error))
         case HTTPException(code=int(code)):
             return Problem(code, error.description or "", fix=_method_fix(error))
     _log.error("request %s failed", request_id, exc_info=error)
     return Problem(500, "an error was logged under this request id", fix="report it with the server's log")
 
 
-def _retryable(error: RetryableError, request_id: str) -> Problem:
+def _unavailable(error: RetryableError | BusRefused, request_id: str) -> Problem:
+    if isinstance(error, BusFull):
+        return _later("the bus is full", "wait until the drains have caught up")
+    if isinstance(error, StoreFull | BusRefused):
+        _log.error("request %s: %s", request_id, error)
+        return _unusable(error)
     if isinstance(error, BusUnavailable):
         return _later("the bus does not answer", "try again; /readyz tells more")
     if isinstance(error, TooBusy):
         return _later(str(error), "try again, or ask for less")
     _log.warning("request %s: %s", request_id, error)
     return _later("the server is busy", "try again")
+
+
+def _unusable(error: StoreFull | BusRefused) -> Problem:
+    """What somebody has to see to, and the log tells more of."""
+    if isinstance(error, StoreUnreachable):
+        return _later("the server of the store does not answer", "try again; the server's log tells why")
+    if isinstance(error, StoreFull):
+        return _later("the server has no room to keep it", "wait for its drains; its log names the full directory")
+    return _later("the bus is not ready for use", "the server's log tells why")
 
 
 def _later(detail: str, fix: str) -> Problem:

@@ -7,7 +7,9 @@ answered as everywhere here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -25,7 +27,20 @@ from monitoring.pipeline.query.ranges import LATEST
 from monitoring.pipeline.store.metric_source import MetricSource
 from monitoring.pipeline.store.reader import OutOfTime
 
-__all__ = ["ROUTES", "buildinfo", "label_names", "label_values", "metadata", "query", "query_range", "series"]
+__all__ = [
+    "END",
+    "QUERY",
+    "ROUTES",
+    "START",
+    "answering",
+    "buildinfo",
+    "label_names",
+    "label_values",
+    "metadata",
+    "query",
+    "query_range",
+    "series",
+]
 
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "unavailable": 503}
 _LATEST_MS = LATEST // 1_000_000
@@ -33,7 +48,7 @@ _SPEAKS = "3.5.0"
 """The Prometheus whose query language and API these are: clients choose by it what they ask for."""
 
 
-def _answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
+def answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
     """The endpoint with its errors in Prometheus' shape, in turn with the other queries."""
 
     @wraps(endpoint)
@@ -51,27 +66,31 @@ def _answering(endpoint: Callable[..., bytes]) -> Callable[..., Answer]:
     return answer
 
 
-@_answering
+@answering
 def query(call: Call) -> bytes:
     """PromQL at one moment."""
     source, deadline = _source(call)
     time_ms = _moment("time", call.runtime.now_ns() // 1_000_000)
-    found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode_answer(found, time_ms)
+    lookback_ms = _lookback()
+    with _parameter("query"):
+        found = engine.instant(source, _text("query"), time_ms, deadline=deadline, lookback_ms=lookback_ms)
+    return wire.encode_answer(_cut(found), time_ms)
 
 
-@_answering
+@answering
 def query_range(call: Call) -> bytes:
     """PromQL at every step of a time range."""
     start, end = _moment("start"), _moment("end")
     step = wire.step_ms(_text("step"), "step")
     wire.check_range(start, end, step)
     source, deadline = _source(call)
-    found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=_lookback())
-    return wire.encode_answer(found, end)
+    lookback_ms = _lookback()
+    with _parameter("query"):
+        found = engine.ranged(source, _text("query"), start, end, step, deadline=deadline, lookback_ms=lookback_ms)
+    return wire.encode_answer(_cut(found), end)
 
 
-@_answering
+@answering
 def series(call: Call) -> bytes:
     """The label sets of the series that match any of the selectors."""
     selectors = _selectors()
@@ -82,7 +101,7 @@ def series(call: Call) -> bytes:
     return _listed({tuple(sorted(labels.items())): labels for labels in found}.values())
 
 
-@_answering
+@answering
 def label_names(call: Call) -> bytes:
     """Names of labels."""
     source, _ = _source(call)
@@ -91,7 +110,7 @@ def label_names(call: Call) -> bytes:
     )
 
 
-@_answering
+@answering
 def label_values(call: Call, name: str) -> bytes:
     """Values of a label."""
     source, _ = _source(call)
@@ -99,7 +118,7 @@ def label_values(call: Call, name: str) -> bytes:
     return _listed(sorted(found))
 
 
-@_answering
+@answering
 def metadata(call: Call) -> bytes:
     """Type, help and unit of every metric."""
     source, _ = _source(call)
@@ -109,7 +128,7 @@ def metadata(call: Call) -> bytes:
     return wire.encode({name: [dict(zip(members, found[name], strict=True))] for name in names})
 
 
-@_answering
+@answering
 def buildinfo(call: Call) -> bytes:
     """Which Prometheus' API this speaks."""
     about = {
@@ -132,6 +151,17 @@ def _source(call: Call) -> tuple[Source, Deadline]:
     wanted = wire.step_ms(text, "timeout") / 1000 if text else most
     deadline = Deadline(min(most, wanted))
     return MetricSource(call.runtime.metrics, deadline=deadline), deadline
+
+
+@contextmanager
+def _parameter(name: str) -> Iterator[None]:
+    """What is no PromQL is the parameter's fault, and said to be. Raises PromqlError."""
+    try:
+        yield
+    except PromqlError as error:
+        if error.kind != "bad_data":
+            raise
+        raise PromqlError(f'invalid parameter "{name}": {error}', error.kind) from None
 
 
 def _text(name: str) -> str:
@@ -163,7 +193,8 @@ def _lookback() -> int:
 
 
 def _selectors() -> list[Sequence[Matcher]]:
-    return [selector(text) for text in request.values.getlist("match[]")]
+    with _parameter("match[]"):
+        return [selector(text) for text in request.values.getlist("match[]")]
 
 
 def _limit() -> int:
@@ -175,6 +206,15 @@ def _limit() -> int:
 
 
 # ---------------------------------------------------------------------- what is answered
+
+
+def _cut(found: engine.Answer) -> engine.Answer:
+    """The answer with no more series than were asked for."""
+    limit = _limit()
+    if not isinstance(found.value, list) or not 0 < limit < len(found.value):
+        return found
+    warnings = [*found.warnings, "results truncated due to limit"]
+    return replace(found, value=found.value[:limit], warnings=warnings)
 
 
 def _listed(found: Any) -> bytes:
@@ -198,7 +238,7 @@ MATCH = Repeated("match[]", 'a selector like up{job="shop"}')
 METRIC = Text("metric", "only this one")
 LIMIT = Whole("limit", "entries; 0: all", default=0, least=0, most=999_999_999)
 
-_INSTANT = (QUERY, TIME, TIMEOUT, LOOKBACK)
+_INSTANT = (QUERY, TIME, TIMEOUT, LOOKBACK, LIMIT)
 _RANGED = (
     QUERY,
     Text("start", START.help, required=True, longest=64),
@@ -206,6 +246,7 @@ _RANGED = (
     STEP,
     TIMEOUT,
     LOOKBACK,
+    LIMIT,
 )
 _SELECTION = (MATCH, START, END, LIMIT)
 

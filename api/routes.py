@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from monitoring.pipeline.store.keys import Key
 __all__ = [
     "ASKING",
     "DATA",
+    "SECURITY_HEADERS",
     "Answer",
     "Body",
     "Call",
@@ -36,15 +37,19 @@ __all__ = [
     "answer_error",
     "json_response",
     "mount",
+    "nothing_at",
     "refused",
     "secure",
+    "usable_request_id",
 ]
 
 _PREFIX = re.compile(r"[0-9a-f]{1,32}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LOOK_CHARS = 100
+"""Of an address that does not exist: comparing costs its square."""
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE  # a prompt must not follow what curl prints
 
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -297,8 +302,13 @@ def request_id() -> str:
     """Identity of the request: what the caller sent if it is harmless, else a new one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.request_id = sent if usable_request_id(sent) else uuid.uuid4().hex
     return str(g.request_id)
+
+
+def usable_request_id(sent: str) -> bool:
+    """Whether a caller's id may be taken over into answers and logs."""
+    return _REQUEST_ID.fullmatch(sent) is not None
 
 
 def answer_error(error: Exception) -> Response:
@@ -313,6 +323,17 @@ def answer_error(error: Exception) -> Response:
     return secure(response)
 
 
+def nothing_at(path: str, routes: Sequence[Route]) -> Problem:
+    """There is nothing at this address; the nearest that there is."""
+    asked = path[:_LOOK_CHARS].rstrip("/")
+    known = sorted({route.path for route in routes if not route.path.startswith("/<")})
+    # behind another prefix, as /api/logs or /api/v1/traces, else misspelt
+    near = [each for each in known if each.endswith(f"/{asked.rpartition('/')[2]}")]
+    near = near or difflib.get_close_matches(asked, known, 1, 0.7)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return Problem(404, f"there is nothing at {asked}", fix=f"{hint}GET /openapi.json lists all addresses")
+
+
 def json_response(answer: Answer, status: int = 200) -> Response:
     """The response for what an endpoint returned."""
     if isinstance(answer, Response):
@@ -324,7 +345,7 @@ def json_response(answer: Answer, status: int = 200) -> Response:
 
 def secure(response: Response) -> Response:
     """Add the headers that every response carries."""
-    for name, value in _HEADERS.items():
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = request_id()
     return response

@@ -13,7 +13,7 @@ from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.files import dumps
 from monitoring.pipeline.alerts.reading import rule_of
 from monitoring.pipeline.alerts.rule import CONDITIONS, KINDS, NO_DATA, OPERATORS, SEVERITIES, Rule
-from monitoring.pipeline.store import rule_files
+from monitoring.pipeline.store import references, rule_files
 from monitoring.pipeline.store.rules import Stored
 
 __all__ = ["ROUTES", "create", "disable", "enable", "export", "listing", "one", "remove", "replace", "test"]
@@ -64,19 +64,21 @@ def listing(call: Call) -> Answer:
     """All rules with how their last evaluation went, and the files of rules with what is wrong in them."""
     found = call.runtime.rules.all()
     files = rule_files.files(call.runtime.control)
-    return {"rules": [stored.describe() for stored in found], "files": [file.describe() for file in files]}
+    return references.described(found, files, _known(call))
 
 
 def one(call: Call, name: str) -> Answer:
     """One rule."""
-    return _found(call.runtime.rules.get(name)).describe()
+    return _shown(call, call.runtime.rules.get(name))
 
 
 def create(call: Call) -> Answer:
-    """Add a rule; it is evaluated within seconds."""
+    """Add a rule; it is evaluated within seconds. Channels and rules that it names must be there."""
     members = RULE.given()
     with refusals():
-        return call.runtime.rules.create(rule_of(members), call.actor).describe(), 201
+        rule = rule_of(members)
+        references.check(rule, _known(call))
+        return _shown(call, call.runtime.rules.create(rule, call.actor)), 201
 
 
 def replace(call: Call, name: str) -> Answer:
@@ -85,25 +87,26 @@ def replace(call: Call, name: str) -> Answer:
     before = _found(call.runtime.rules.get(name))
     with refusals():
         rule = rule_of({"name": name, **members}, built_in=before.rule.kind == "delivery")
-        return _found(call.runtime.rules.replace(name, rule, call.actor)).describe()
+        references.check(rule, _known(call), before.rule)
+        return _shown(call, call.runtime.rules.replace(name, rule, call.actor))
 
 
 def remove(call: Call, name: str) -> Answer:
     """Remove a rule; its open alerts end."""
     with refusals():
-        return _found(call.runtime.rules.remove(name, call.actor)).describe()
+        return _shown(call, call.runtime.rules.remove(name, call.actor))
 
 
 def enable(call: Call, name: str) -> Answer:
     """Switch a rule on."""
     with refusals():
-        return _found(call.runtime.rules.enable(name, call.actor, enabled=True)).describe()
+        return _shown(call, call.runtime.rules.enable(name, call.actor, enabled=True))
 
 
 def disable(call: Call, name: str) -> Answer:
     """Switch a rule off; its open alerts end."""
     with refusals():
-        return _found(call.runtime.rules.enable(name, call.actor, enabled=False)).describe()
+        return _shown(call, call.runtime.rules.enable(name, call.actor, enabled=False))
 
 
 def export(call: Call) -> Answer:
@@ -122,7 +125,7 @@ def test(call: Call) -> Answer:
         return found.describe(), found.partial
 
     with refusals():
-        return asking.answered(call.runtime, run)
+        return asking.answered(call, run)
 
 
 def _tried(call: Call, body: dict[str, Any]) -> Rule:
@@ -132,6 +135,15 @@ def _tried(call: Call, body: dict[str, Any]) -> Rule:
         raise Problem(400, "a rule is needed", field="rule", fix='{"name": "High CPU usage"} or {"rule": {…}}')
     with refusals():
         return rule_of({"name": "tried", **body["rule"]})
+
+
+def _known(call: Call) -> references.Known:
+    return references.known(call.runtime.control, call.runtime.settings)
+
+
+def _shown(call: Call, stored: Stored | None) -> dict[str, Any]:
+    found = _found(stored)
+    return {**found.describe(), "warnings": references.warnings(found.rule, _known(call))}
 
 
 def _found(stored: Stored | None) -> Stored:

@@ -28,9 +28,11 @@ from monitoring.pipeline.bus.embedded import locate, locate_queue
 from monitoring.pipeline.bus.streams import Streams, StreamTransport, connect
 from monitoring.pipeline.bus.tally import Tally
 from monitoring.pipeline.clock import NowNs, wall_ns
-from monitoring.pipeline.events.signals import LOGS, SIGNALS, Signal
+from monitoring.pipeline.events.signals import SIGNALS, Signal
+from monitoring.pipeline.publish.outbox import ChoosePartition
 from monitoring.pipeline.publish.publisher import Publisher
 from monitoring.pipeline.publish.spool import Spool
+from monitoring.pipeline.publish.spread import Spread
 from monitoring.pipeline.query.gate import Gate
 from monitoring.pipeline.query.limits import QUERIES_AT_ONCE, QUERIES_WAITING, STREAMS_AT_ONCE, WAIT_SECONDS
 from monitoring.pipeline.redact import Redactor, redactor_from
@@ -40,7 +42,9 @@ from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.derived_metrics import DerivedMetrics
+from monitoring.pipeline.store.interface import LogStore
 from monitoring.pipeline.store.keys import Key, Keys
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.metrics import SqliteMetricStore, open_metrics
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.promises import Promises, Replays
@@ -49,7 +53,6 @@ from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.searches import Searches
 from monitoring.pipeline.store.sessions import Session, Sessions
 from monitoring.pipeline.store.silences import Silences, Windows
-from monitoring.pipeline.store.sqlite import SqliteStore, open_store
 
 __all__ = ["Runtime"]
 
@@ -68,6 +71,7 @@ class Runtime:
     def __init__(self, settings: Settings, *, now_ns: NowNs = wall_ns) -> None:
         self.settings = settings
         self.now_ns = now_ns
+        self.began = now_ns()
         self.stopping: Callable[[], bool] = lambda: False
         """Whether this process is about to end: what is streamed ends then."""
         self.authorize: Callable[[], tuple[str, str] | None] = lambda: None
@@ -268,21 +272,16 @@ class Runtime:
         """The open segments."""
         return self._once("reader", Reader)
 
-    @property
-    def publisher(self) -> Publisher:
-        """The process's own lane of logs, see `publisher_of`."""
-        return self.publisher_of(LOGS)
-
-    def publisher_of(self, signal: Signal) -> Publisher:
-        """The process's own lane of a signal, spooled: what it has fsynced is answered for."""
-        return self._once(f"publisher:{signal.name}", lambda: self._make_publisher(signal))
+    def lanes(self, signal: Signal) -> Spread:
+        """The process's own lanes of a signal, spooled: what they have fsynced is answered for."""
+        return self._once(f"lanes:{signal.name}", lambda: self._make_lanes(signal))
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> LogStore:
         """This thread's log store. Raises StoreCorrupt where the data directory has none."""
-        found: SqliteStore | None = getattr(self._local, "store", None)
+        found: LogStore | None = getattr(self._local, "store", None)
         if found is None:
-            found = self._local.store = open_store(self.settings, reader=self.reader)
+            found = self._local.store = open_logs(self.settings, reader=self.reader)
         return found
 
     @property
@@ -311,16 +310,21 @@ class Runtime:
     def close(self) -> None:
         """Send what is on its way, as far as that is quick, and close what is open. What was answered for is safe."""
         control, reader = (self._open.get(name) for name in ("control", "reader"))
-        publishers = [self._open.get(f"publisher:{name}") for name in SIGNALS]
+        found = [self._open.get(f"lanes:{name}") for name in SIGNALS]
         self._forget()
-        for publisher in publishers:
-            if isinstance(publisher, Publisher):
-                publisher.close(CLOSE_SECONDS)
+        for lanes in found:
+            if isinstance(lanes, Spread):
+                lanes.close(CLOSE_SECONDS)
         for resource in (reader, control):
             if isinstance(resource, Reader | Control):
                 resource.close()
 
-    def _make_publisher(self, signal: Signal) -> Publisher:
+    def _make_lanes(self, signal: Signal) -> Spread:
+        return Spread(
+            lambda choose: self._make_publisher(signal, choose), lambda: len(self.catalog.partitions(signal.name))
+        )
+
+    def _make_publisher(self, signal: Signal, choose_partition: ChoosePartition) -> Publisher:
         chosen = self.settings
         return Publisher(
             self._new_transport,
@@ -330,9 +334,9 @@ class Runtime:
             max_bytes=chosen.whole("buffer_bytes"),
             frame_events=chosen.whole("frame_events"),
             flush_interval_seconds=chosen.number("flush_interval"),
-            spool_dir=self.spool.directory,
-            spool_bytes=chosen.whole("spool_bytes"),
+            spool=self.spool,
             required=True,
+            choose_partition=choose_partition,
             on_trouble=_log_trouble,
             now_ns=self.now_ns,
         )

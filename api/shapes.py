@@ -16,7 +16,7 @@ _TYPES = {"text": "string", "whole": "integer", "number": "number", "flag": "boo
           "object": "object"}  # fmt: skip
 
 _JSON = "application/json"
-_PAGE: Shape = {"complete_through": "text?", "took_ms": "number", "partial?": "object"}
+_PAGE: Shape = {"complete_through": "text?", "took_ms": "number", "partial?": "object", "hints?": "list"}
 _KEY: Shape = {
     "id": "text", "prefix": "text", "name": "text", "role": "text", "state": "text", "created": "text",
     "expires": "text?", "revoked": "text?", "last_used": "text?", "quota": "whole?",
@@ -43,7 +43,7 @@ _ALERT: Shape = {
     "value": "number?", "operator": "text", "threshold": "number?", "summary": "text", "description": "text",
     "runbook": "text", "started_at": "text", "active_at": "text?", "updated_at": "text", "resolved_at": "text?",
     "acknowledged_at": "text?", "acknowledged_by": "text?", "flapping": "flag", "held": "text?", "channels": "list",
-    "fingerprint": "text", "stale": "flag", "links": "object",
+    "fingerprint": "text", "stale": "flag", "links": "object", "already_acknowledged?": "flag",
 }  # fmt: skip
 _RULE: Shape = {
     "name": "text", "kind": "text", "expr?": "text", "query?": "text", "condition?": "text", "established?": "text",
@@ -51,15 +51,16 @@ _RULE: Shape = {
     "lookback?": "text", "for": "text", "interval": "text", "cooldown": "text", "no_data": "text", "severity": "text",
     "labels": "object", "annotations": "object", "channels": "list", "escalation": "list", "inhibited_by": "list",
     "enabled": "flag", "source": "text", "read_only": "flag", "file?": "text", "line?": "whole", "changed_at": "text",
-    "changed_by": "text", "status": "object",
+    "changed_by": "text", "status": "object", "warnings": "list",
 }  # fmt: skip
 _SILENCE: Shape = {
     "id": "text", "matchers": "list", "starts_at": "text", "ends_at": "text", "state": "text", "author": "text",
-    "reason": "text", "created_at": "text",
+    "reason": "text", "created_at": "text", "matching?": "whole", "warnings?": "list",
 }  # fmt: skip
 _WINDOW: Shape = {
     "name": "text", "matchers": "list", "days": "list", "start": "text", "duration": "text", "time_zone": "text",
     "from": "text?", "until": "text?", "reason": "text", "enabled": "flag", "author": "text", "active": "flag",
+    "matching?": "whole", "warnings?": "list",
 }  # fmt: skip
 _CHANNEL: Shape = {
     "name": "text", "kind": "text", "config": "object", "default": "flag", "enabled": "flag", "read_only": "flag",
@@ -124,7 +125,10 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str, Shape | None]] = {
     ("DELETE", "/api/v1/searches/<name>"): ("200", _JSON, _SEARCH),
     ("GET", "/api/v1/metrics/queries"): ("200", _JSON, {"queries": "list"}),
     **{(method, f"/prometheus/api/v1/{name}"): ("200", _JSON, _PROMETHEUS)
-       for method in ("GET", "POST") for name in ("query", "query_range", "series", "labels")},
+       for method in ("GET", "POST")
+       for name in ("query", "query_range", "series", "labels", "query_exemplars", "format_query")},
+    **{("GET", f"/prometheus/api/v1/{name}"): ("200", _JSON, _PROMETHEUS)
+       for name in ("rules", "alerts", "targets", "status/runtimeinfo", "status/flags")},
     ("GET", "/prometheus/api/v1/label/<name>/values"): ("200", _JSON, _PROMETHEUS),
     ("GET", "/prometheus/api/v1/metadata"): ("200", _JSON, _PROMETHEUS),
     ("GET", "/prometheus/api/v1/status/buildinfo"): ("200", _JSON, _PROMETHEUS),

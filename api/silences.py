@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from monitoring.api.params import Fields, Flag, Json, Moment, Text
 from monitoring.api.problems import Problem
 from monitoring.api.refusals import refusals
 from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline.alerts.silence import Silence, matchers_of, shown
 from monitoring.pipeline.alerts.window import DAYS, Window, window_of
+from monitoring.pipeline.store import matching
 
 __all__ = ["ROUTES", "change", "create", "expire", "listing", "one", "window_remove", "window_save", "windows"]
 
@@ -49,7 +52,7 @@ def create(call: Call) -> Answer:
     starts, ends = (each.at(body[each], now) for each in (STARTS, ENDS))
     with refusals():
         made = call.runtime.silences.add(matchers_of(body["matchers"]), starts, ends, call.actor, body["reason"])
-    return made.describe(call.runtime.now_ns()), 201
+    return _weighed(call, made), 201
 
 
 def change(call: Call, identity: str) -> Answer:
@@ -60,7 +63,7 @@ def change(call: Call, identity: str) -> Answer:
         matchers = matchers_of(body.get("matchers", shown(before.matchers)))
         reason = body.get("reason") or before.reason
         found = call.runtime.silences.change(identity, matchers, ends, call.actor, reason)
-    return _found(found).describe(call.runtime.now_ns())
+    return _weighed(call, _found(found))
 
 
 def expire(call: Call, identity: str) -> Answer:
@@ -80,7 +83,7 @@ def window_save(call: Call, name: str) -> Answer:
     call.changed(before=known.describe(call.runtime.now_ns()) if known else None)
     with refusals():
         window = call.runtime.windows.save(window_of({**body, "name": name}, call.actor))
-    return window.describe(call.runtime.now_ns())
+    return _weighed(call, window)
 
 
 def window_remove(call: Call, name: str) -> Answer:
@@ -91,6 +94,11 @@ def window_remove(call: Call, name: str) -> Answer:
     gone = found.describe(call.runtime.now_ns())
     call.changed(before=gone)
     return gone
+
+
+def _weighed(call: Call, quiet: Silence | Window) -> dict[str, Any]:
+    """With what it matches now, and what in it is probably a slip."""
+    return {**quiet.describe(call.runtime.now_ns()), **matching.described(call.runtime.control, quiet.matchers)}
 
 
 def _found(silence: Silence | None) -> Silence:

@@ -1,6 +1,6 @@
 """What every protocol's endpoint does with a request: read it, keep its events, answer.
 
-    body -> decoded -> events and rejected input -> the process's own lane -> spool, fsynced -> answer
+    body -> decoded -> events and rejected input -> a lane of the process -> spool, fsynced -> answer
 
 Nothing is answered 2xx that could be lost: what fits neither memory nor spool is refused as a whole, before
 any of it is kept.
@@ -87,19 +87,19 @@ def take(call: Call, body: bytes, protocol: Protocol, *, service: str = "") -> R
 
 
 def _keep(call: Call, intake: Intake, signal: Signal) -> None:
-    """All of it into the process's lane and fsynced, together with what other requests bring, or none of it."""
+    """All of it into a lane of the process and fsynced, together with what other requests bring, or none of it."""
     most = call.runtime.settings.whole("buffer_bytes")
     if text_bytes(intake.events, intake.rejected, signal) > most:
         raise Problem(413, f"the events hold more than {most} bytes", field="body", fix="split the body")
-    publisher = call.runtime.publisher_of(signal)
-    publisher.emit_all(intake.events, intake.rejected)
-    ends = time.monotonic() + SAFE_SECONDS
-    while not publisher.flush(_LOOK_SECONDS, ack="spool"):
-        publisher.emit_all(())  # raises where the spool has stopped working
-        if time.monotonic() > ends:
-            raise Problem(
-                503, "the events could not be written to disk in time", fix=_REPEAT, retry_after=RETRY_SECONDS
-            )
+    with call.runtime.lanes(signal).taken() as publisher:
+        publisher.emit_all(intake.events, intake.rejected)
+        ends = time.monotonic() + SAFE_SECONDS
+        while not publisher.flush(_LOOK_SECONDS, ack="spool"):
+            publisher.emit_all(())  # raises where the spool has stopped working
+            if time.monotonic() > ends:
+                raise Problem(
+                    503, "the events could not be written to disk in time", fix=_REPEAT, retry_after=RETRY_SECONDS
+                )
 
 
 def _read(call: Call, body: bytes, protocol: Protocol, service: str, received_ns: int) -> Intake:

@@ -3,10 +3,10 @@
 python -m bench.api                     300,000 events in, then 30 s of 50 readers
 python -m bench.api --events N --seconds N --readers N
 
-Ingest: NDJSON in batches of 1,000, by as many clients as cores; each answer says that its events are fsynced. Readers:
-threads of one process, each with a connection of its own, asking in turn for the overview, a search and a histogram,
-with a pause between as a dashboard has, while events are posted at 5,000/s. Times are the clients', in milliseconds;
-clients and server share the machine's cores.
+Ingest: NDJSON and OTLP's protobuf in batches of 1,000, by as many clients as cores; each answer says that its events
+are fsynced. Beside it the SDK's direct path over the bus. Readers: threads of one process, each with a connection of
+its own, asking in turn for the overview, a search, a histogram and a range query, with a pause between as a dashboard
+has, while events are posted at 5,000/s. Times are the clients', in milliseconds; clients and server share the cores.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from urllib.parse import urlencode
 import orjson
 import psutil
 
+from bench.endtoend import throughput
 from bench.events import make
-from bench.machine import describe, usage
+from bench.machine import describe
 from bench.product import Product, running
+from bench.protocols import measure, ndjson, otlp
 from monitoring.pipeline.events import levels
 
 __all__ = ["main"]
@@ -41,7 +43,12 @@ QUESTIONS = {
     "overview": ("/api/v1/overview", {}),
     "search": ("/api/v1/logs", {"query": "level:error", "start": "-1h", "limit": "100"}),
     "histogram": ("/api/v1/logs/histogram", {"query": "level:>=warning", "start": "-1h"}),
+    "query_range": (
+        "/prometheus/api/v1/query_range",
+        {"query": "sum by (route) (rate(bench_requests_total[5m]))", "start": "", "end": "", "step": "30"},
+    ),
 }
+_UNLIMITED = {"MONITORING_RATE_KEY": "0", "MONITORING_RATE_ADDRESS": "0"}
 
 
 class Client:
@@ -73,35 +80,18 @@ def batches(count: int) -> list[bytes]:
     return [b"\n".join(lines[start : start + BATCH]) for start in range(0, len(lines), BATCH)]
 
 
-def ingest(product: Product, bodies: Sequence[bytes], clients: int) -> dict[str, float]:
-    """Post all bodies; events a second until they are safe and until they are searchable, and the server's CPU."""
-    before, cpu = product.searchable(), _cpu(product.process.pid)
-    began = time.perf_counter()
-
-    def post(mine: Sequence[bytes]) -> None:
-        client = Client(product)
-        for body in mine:
-            status, answer = client.send("POST", "/api/v1/logs", body)
-            while status in (429, 503):
-                time.sleep(0.1)
-                status, answer = client.send("POST", "/api/v1/logs", body)
-            if status != 202:
-                raise RuntimeError(f"{status}: {answer[:200]!r}")
-        client.close()
-
-    _together([lambda mine=bodies[number::clients]: post(mine) for number in range(clients)])
-    safe = time.perf_counter() - began
-    count = len(bodies) * BATCH
-    product.wait_for(before + count, timeout_seconds=300)
-    stored = time.perf_counter() - began
-    used = _cpu(product.process.pid)
-    return {
-        "events": count,
-        "events_per_second": round(count / safe),
-        "searchable_per_second": round(count / stored),
-        "api_cpu_us_per_event": round((used["api"] - cpu["api"]) / count * 1e6, 2),
-        "all_cpu_us_per_event": round((used["all"] - cpu["all"]) / count * 1e6, 2),
-    }
+def add_metrics(product: Product) -> None:
+    """A counter of 50 series over the last hour, for `query_range` to add up."""
+    client, now = Client(product), time.time_ns()
+    points = [
+        {"name": "bench_requests_total", "kind": "counter", "value": 7, "labels": {"route": f"/r/{number}"},
+         "timestamp": now - seconds * 10**9}
+        for seconds in range(0, 3600, 30) for number in range(50)
+    ]  # fmt: skip
+    status, answer = client.send("POST", "/api/v1/metrics", orjson.dumps(points))
+    if status != 202:
+        raise RuntimeError(f"{status}: {answer[:200]!r}")
+    client.close()
 
 
 def read(product: Product, bodies: Sequence[bytes], readers: int, seconds: float) -> dict[str, dict[str, float]]:
@@ -128,6 +118,9 @@ def read(product: Product, bodies: Sequence[bytes], readers: int, seconds: float
             name = names[number % len(names)]
             number += 1
             path, params = QUESTIONS[name]
+            if "end" in params:
+                now = time.time()
+                params = {**params, "start": f"{now - 3600:.0f}", "end": f"{now:.0f}"}
             began = time.perf_counter()
             status, answer = client.send("GET", f"{path}?{urlencode(params)}" if params else path)
             if status == 200:
@@ -170,10 +163,17 @@ def _together(actions: Sequence[Any]) -> None:
         raise failed[0]
 
 
-def _cpu(root: int) -> dict[str, float]:
-    """Seconds by part of the product, and of all."""
-    parts = {name: used.cpu_seconds for name, used in usage(root).items()}
-    return {**parts, "all": sum(parts.values())}
+def _direct(events: int) -> dict[str, float]:
+    """The same events over the bus, as the SDK in a service sends them."""
+    found = throughput(events, drains=1)
+    return {
+        "events": events,
+        "searchable_per_second": round(found["events_per_second"]),
+        "publisher_cpu_us_per_event": round(found["cpu_us_per_event"]["publisher"], 1),
+        "product_cpu_us_per_event": round(
+            found["cpu_us_per_event"]["total"] - found["cpu_us_per_event"]["publisher"], 1
+        ),
+    }
 
 
 def main() -> None:
@@ -184,14 +184,19 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--out", type=Path, default=Path("bench/results-api.json"))
     chosen = parser.parse_args()
-    bodies = batches(max(BATCH, chosen.events // BATCH * BATCH))
     clients = psutil.cpu_count() or 1
-    results: dict[str, Any] = {"machine": describe()}
-    with running(MONITORING_RATE_KEY="0", MONITORING_RATE_ADDRESS="0") as product:
-        ingest(product, bodies[:20], clients)  # lanes and segments are made, code is loaded
-        results["ndjson"] = ingest(product, bodies, clients)
+    results: dict[str, Any] = {"machine": describe(), "direct": _direct(chosen.events)}
+    print("the SDK, directly:         ", results["direct"], flush=True)
+    with running(**_UNLIMITED) as product:
+        measure(product, otlp, events=20_000, clients=clients)  # lanes and segments are made, code is loaded
+        results["otlp"] = measure(product, otlp, events=chosen.events, clients=clients)
+    print("OTLP in batches of 1,000:  ", results["otlp"], flush=True)
+    with running(**_UNLIMITED) as product:
+        measure(product, ndjson, events=20_000, clients=clients)
+        results["ndjson"] = measure(product, ndjson, events=chosen.events, clients=clients)
         print("NDJSON in batches of 1,000:", results["ndjson"], flush=True)
-        results["readers"] = read(product, bodies, chosen.readers, chosen.seconds)
+        add_metrics(product)
+        results["readers"] = read(product, batches(chosen.events), chosen.readers, chosen.seconds)
     for name, figures in results["readers"].items():
         print(f"{name:18}", figures)
     chosen.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -51,13 +51,16 @@ def labels_of(number: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def day(store: SqliteMetricStore, nth: int, series: int, blocks: int = 6, *, roll_over: bool = True) -> None:
-    """Write the blocks of one day into a segment and seal it."""
+def day(
+    store: SqliteMetricStore, nth: int, series: int, blocks: int = 6, *, roll_over: bool = True, ends: int | None = None
+) -> None:
+    """Write the blocks of one day into a segment and seal it; `ends` is the window behind its last one."""
     writer = store.acquire(0, Holder.this_process())
     if writer is None:
         raise RuntimeError("a new partition has no holder")
-    first = FIRST_BLOCK + nth * 6
-    start, end = first * PACK * _WINDOW_NS, (first + blocks) * PACK * _WINDOW_NS
+    first = FIRST_BLOCK + nth * 6 if ends is None else (ends - 1) // PACK - blocks + 1
+    ends = (first + blocks) * PACK if ends is None else ends
+    start, end = first * PACK * _WINDOW_NS, ends * _WINDOW_NS
     rows = [
         Delta(end, _WINDOW_NS, "api", "production", "1.4.2", "web-1", _FAMILIES[number % 4 == 3],
               orjson.dumps(labels_of(number), option=orjson.OPT_SORT_KEYS).decode(), "0")
@@ -77,7 +80,7 @@ def day(store: SqliteMetricStore, nth: int, series: int, blocks: int = 6, *, rol
     connection.execute(PACKED_SCHEMA)
     connection.execute("DELETE FROM increment")
     connection.execute("DELETE FROM gauge")
-    _pack(connection, first, blocks)
+    _pack(connection, first, ends)
     connection.execute("UPDATE head SET min_id = ?, max_id = ?", (id_floor(start), id_floor(end) - 1))
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -86,17 +89,18 @@ def day(store: SqliteMetricStore, nth: int, series: int, blocks: int = 6, *, rol
     writer.release()
 
 
-def _pack(connection: apsw.Connection, first: int, blocks: int) -> None:
-    chance, codec, places = np.random.default_rng(first), Codec(), np.arange(PACK)
+def _pack(connection: apsw.Connection, first: int, ends: int) -> None:
+    chance, codec = np.random.default_rng(first), Codec()
     kinds = list(connection.execute("SELECT series.id, kind FROM series JOIN family ON family = family.id"))
-    for block in range(first, first + blocks):
-        rows = []
+    for block in range(first, -(-ends // PACK)):
+        count, rows = min(PACK, ends - block * PACK), []
+        places = np.arange(count)
         for number, kind in kinds:
             if kind == "counter":
-                columns = [chance.poisson(0.2 if number % 10 == 0 else 40, (1, PACK))]
+                columns = [chance.poisson(0.2 if number % 10 == 0 else 40, (1, count))]
             else:
-                said = np.cumsum(chance.integers(-4096, 4096, (1, PACK)), axis=1) + 10**9
-                columns = [said, chance.integers(10**6, 9 * 10**6, (1, PACK)) // 10**6 * 10**6]
+                said = np.cumsum(chance.integers(-4096, 4096, (1, count)), axis=1) + 10**9
+                columns = [said, chance.integers(10**6, 9 * 10**6, (1, count)) // 10**6 * 10**6]
             packed = Packed(places, columns)
             rows.append((packed_id(block, number, kind == "gauge"), packed_totals(packed, kind), codec.encode(packed)))
         with contextlib.closing(connection.cursor()) as cursor:

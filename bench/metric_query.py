@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench import metric_live as live
 from bench.machine import describe
 from bench.metric_day import FIRST_BLOCK, WINDOW_S, day, open_new
 from bench.metric_store import run as ingest
@@ -60,6 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         data = Path(directory)
         found["ingest"] = _said("in", ingest(1000, 0.5 / share, 30))
+        found["live"] = _said("live", live.run(data / "live", 10_000 // share, 90 / share))
         found["day"] = _said("a day", _in_child(_day, data / "day", 10_000 // share))
         end, panels = (FIRST_BLOCK + 6) * PACK * WINDOW_S, 10 // share
         found["6 hours"] = _said("6 hours", _in_child(_panels, data / "day", panels, end - _HOURS_6, end, 60, "5m"))

@@ -74,14 +74,14 @@ def _written(store: SqliteMetricStore, data: Path, series: int, hours: float) ->
     partition = store.acquire(0, Holder.this_process())
     if partition is None:
         raise RuntimeError("a new partition has no holder")
-    cpu = deltas = 0.0
+    cpu = wall = deltas = 0.0
     wrote = _blocks_written()
     for frames in _rounds(series, round(hours * 360)):
-        began = time.process_time()
+        began, started = time.process_time(), time.perf_counter()
         most = max(1, _BATCH // _FRAME)
         for first in range(0, len(frames), most):
             partition.write(partition.admit([entry_of(frame) for frame in frames[first : first + most]]))
-        cpu += time.process_time() - began
+        cpu, wall = cpu + time.process_time() - began, wall + time.perf_counter() - started
         deltas += sum(frame.count for frame in frames)
     wrote = _blocks_written() - wrote
     if partition.segment.head().rows != deltas:
@@ -91,6 +91,7 @@ def _written(store: SqliteMetricStore, data: Path, series: int, hours: float) ->
     size = (data / "metrics" / "p0" / "000001.db").stat().st_size
     return {
         "points": deltas,
+        "points_per_second": deltas / wall,
         "cpu_us_a_delta": cpu / deltas * 1e6,
         "bytes_a_point": size / deltas,
         "written_bytes_a_point": wrote * 512 / deltas,

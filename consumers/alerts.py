@@ -29,15 +29,15 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import LATEST
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import rule_files
+from monitoring.pipeline.store import references, rule_files
 from monitoring.pipeline.store.alerts import Samples
 from monitoring.pipeline.store.channels import Channels
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.evaluations import Evaluated, commit
 from monitoring.pipeline.store.evaluations import known as known_alerts
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.observing import Observing
 from monitoring.pipeline.store.rules import Rules, Stored
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["Defaults", "Evaluating", "run"]
 
@@ -63,7 +63,7 @@ def run(chosen: Settings) -> dict[str, int]:
     """The job: evaluate what is due; how many rules were."""
     with ExitStack() as stack:
         control = stack.enter_context(closing(Control(chosen.data / FILE_NAME)))
-        store = stack.enter_context(closing(open_store(chosen)))
+        store = stack.enter_context(closing(open_logs(chosen)))
         client = stack.enter_context(closing(connect(chosen.text("bus_url"))))
         sources = stack.enter_context(closing(Observing(chosen, control, store=store, streams=lambda: Streams(client))))
         return Evaluating(chosen, control, sources, lambda: _default_channels(control, chosen)).run()
@@ -76,6 +76,7 @@ class Evaluating:
         self, chosen: Settings, control: Control, sources: Sources, channels: Defaults, *, now_ns: NowNs = wall_ns
     ) -> None:
         self.defaults: Sequence[Rule] = defaults()
+        self._settings = chosen
         self._control, self._sources, self._channels, self._now_ns = control, sources, channels, now_ns
         self._rules = Rules(control, now_ns=now_ns)
         self._directory = rule_files.directory(chosen)
@@ -86,13 +87,24 @@ class Evaluating:
         """Everything that is due, in chunks."""
         ends, done = time.monotonic() + JOB_SECONDS, 0
         self._rules.add_defaults(self.defaults)
-        rule_files.sync(self._control, self._directory, self._now_ns(), base_url=self._base_url)
+        if rule_files.sync(self._control, self._directory, self._now_ns(), base_url=self._base_url):
+            self._tell_files()
         while not stop.requested() and time.monotonic() < ends:
             claimed = self._rules.claim(CHUNK)
             if not claimed:
                 break
             done += self._chunk(claimed)
         return {"evaluated": done}
+
+    def _tell_files(self) -> None:
+        """Say once what is wrong in files of rules, and what they name in vain: their authors may not look here."""
+        names = references.known(self._control, self._settings)
+        found = references.described(self._rules.all(), rule_files.files(self._control), names)
+        for file in found["files"]:
+            for error in file["errors"]:
+                _log.error("%s:%d: %s", file["path"], error["line"], error["message"])
+            for warning in file["warnings"]:
+                _log.warning("%s:%d: %s", file["path"], warning["line"], warning["message"])
 
     def _chunk(self, claimed: Sequence[Stored]) -> int:
         ends, found = time.monotonic() + CHUNK_SECONDS, []

@@ -44,8 +44,8 @@ from monitoring.pipeline.store.batch import Batch
 from monitoring.pipeline.store.derived_metrics import InForce
 from monitoring.pipeline.store.interface import LogStore, Store, Writer
 from monitoring.pipeline.store.lease import RENEW_SECONDS, Holder, LeaseBlocked
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.metrics import open_metrics
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["Drain", "run"]
 
@@ -126,7 +126,7 @@ class Drain:
         self.queue = self.streams.client if carrier == chosen.text("bus_url") else connect(carrier)
         self._transport = StreamTransport(self.streams.client, stream_length=chosen.whole("stream_length"))
         self._tally = Tally(lambda: self.queue)
-        self._store: LogStore = open_store(chosen)
+        self._store: LogStore = open_logs(chosen)
         self._stores: dict[str, Store] = {METRICS: open_metrics(chosen), "logs": self._store}
         self._derived = InForce(chosen)
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}

@@ -21,9 +21,10 @@ from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import Control
-from monitoring.pipeline.store.outbox import Outbox
+from monitoring.pipeline.store.outbox import Outbox, deliveries
 
 __all__ = ["Heartbeat", "assess"]
 
@@ -83,7 +84,10 @@ class Heartbeat(threading.Thread):
 def assess(chosen: Settings, control: Control, now_ns: int) -> str:
     """What is wrong here, in one line; "" while all is well."""
     try:
-        return _store(chosen) or _lag(chosen, now_ns) or _rules(control, now_ns) or _notices(control, now_ns)
+        return (
+            _store(chosen) or _lag(chosen, now_ns) or _rules(control, now_ns) or _notices(control, now_ns)
+            or _nobody(control)
+        )  # fmt: skip
     except (MonitoringError, apsw.Error, OSError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -119,3 +123,13 @@ def _rules(control: Control, now_ns: int) -> str:
 def _notices(control: Control, now_ns: int) -> str:
     waiting = Outbox(control, now_ns=lambda: now_ns).overdue_ns()
     return "" if waiting <= _UNTOLD_NS else f"a notice has waited for {waiting // 10**9} s"
+
+
+def _nobody(control: Control) -> str:
+    """Whether notifications cannot be delivered, and of that nobody could be told through another channel either."""
+    for alert in Alerts(control).all(("active",)):
+        if alert.kind == "delivery":
+            told = {each["state"] for sent in deliveries(control, alert.id).values() for each in sent}
+            if not alert.channels or ("failed" in told and "sent" not in told):
+                return f"nobody can be told: {alert.texts.get('summary', alert.rule)}"
+    return ""

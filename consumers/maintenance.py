@@ -1,4 +1,4 @@
-"""Maintenance: retention, compacting sealed segments once, purges, roll-ups of metrics.
+"""Maintenance: retention, compacting sealed segments once, purges, roll-ups of metrics, old history.
 
 Off the hot path; live segments are not touched.
 """
@@ -14,17 +14,19 @@ from pathlib import Path
 import apsw
 
 from monitoring.consumers import stop
+from monitoring.pipeline.bus.streams import Streams, connect
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import Fenced, PermanentError, RetryableError
 from monitoring.pipeline.events.signals import SIGNALS
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import retention, service_ages
+from monitoring.pipeline.store import history, retention, service_ages
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.logs import days_due, open_logs
 from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
 from monitoring.pipeline.store.partition import limits_of
-from monitoring.pipeline.store.purge import purge
+from monitoring.pipeline.store.purge import purge, still_on_its_way
 from monitoring.pipeline.store.purges import Purges
 from monitoring.pipeline.store.rewrite import settle
 
@@ -44,6 +46,7 @@ def run(chosen: Settings) -> dict[str, int]:
         for segment, reason in going:
             _log.info("deleting %s: %s", segment.path, reason)
         freed = retention.apply(catalog, going)
+        days, freed_days = _days(chosen)
         retention.sweep(catalog)
         _remove_leftovers(catalog)
         left = [row for signal in SIGNALS for row in catalog.segments(signal) if row.sealed and not row.optimised]
@@ -52,13 +55,38 @@ def run(chosen: Settings) -> dict[str, int]:
         purged = _purge(catalog, chosen)
         rolled_up, freed_rollups = _roll_up(catalog, chosen)
         return {
-            "deleted": len(going),
-            "freed_bytes": freed + freed_rollups,
+            "deleted": len(going) + days,
+            "freed_bytes": freed + freed_days + freed_rollups,
             "optimised": optimised,
             "rolled_up": rolled_up,
             "outlived_events": outlived_events,
             "purged": purged,
+            "expired": _expire(chosen),
         }
+
+
+def _expire(chosen: Settings) -> int:
+    """Delete what is too old of the audit log and the histories of alerts; how many entries and alerts went."""
+    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
+        gone = history.expire(
+            control, chosen.number("history_age"), now_ns=wall_ns(), stopped=stop.requested
+        )  # fmt: skip
+    if any(gone):
+        _log.info("older than MONITORING_HISTORY_AGE: %d audit entries, %d alerts, %d silences", *gone)
+    return sum(gone)
+
+
+def _days(chosen: Settings) -> tuple[int, int]:
+    """Delete what is due of events that lie on a server; how many days, and bytes."""
+    try:
+        with contextlib.closing(open_logs(chosen)) as store:
+            going = days_due(store, chosen, now_ns=wall_ns())
+            for item in going:
+                _log.info("deleting %s", item.describe())
+            return len(going), store.delete(going) if going else 0
+    except RetryableError as error:
+        _log.warning("the days on the server stay for now: %s", error)
+        return 0, 0
 
 
 def _optimise(catalog: Catalog, row: SegmentRow) -> bool:
@@ -93,10 +121,12 @@ def _purge(catalog: Catalog, chosen: Settings) -> int:
             if request.wanted is None or stop.requested():
                 break
             try:
+                left = _still_on_its_way(catalog, chosen, request.created)
                 done = purge(
                     catalog, request.wanted, limits_of(chosen), now_ns=wall_ns(), stopped=stop.requested,
                     patience_seconds=_PATIENCE_SECONDS,
                 )  # fmt: skip
+                done.waiting += [left] if left else []
             except (RetryableError, Fenced) as error:
                 _log.warning("purge %d waits: %s", request.id, error)
                 break
@@ -110,6 +140,16 @@ def _purge(catalog: Catalog, chosen: Settings) -> int:
                 Audit(control).record(None, request.actor, "purge.end", f"purge {request.id}", after=result)
             events += done.events
     return events
+
+
+def _still_on_its_way(catalog: Catalog, chosen: Settings, asked_ns: int) -> str | None:
+    """What to say where the bus has events that were sent before a purge was asked for."""
+    client = connect(chosen.text("bus_url"))
+    with contextlib.closing(client):
+        return still_on_its_way(
+            Streams(client), catalog.partitions("logs"), asked_ns, patience_seconds=_PATIENCE_SECONDS,
+            stopped=stop.requested,
+        )  # fmt: skip
 
 
 def _roll_up(catalog: Catalog, chosen: Settings) -> tuple[int, int]:

@@ -21,6 +21,7 @@ SHOWN = 20
 """Alerts that a message describes; of the others it says how many. More than a screen nobody reads at night."""
 MOST_SAMPLES = 5
 _LONGEST_LINE = 400
+_MOST_LINES = 20
 _LONGEST_TITLE = 150
 _WORDS = {
     "firing": "firing", "resolved": "resolved", "escalated": "not acknowledged", "acknowledged": "acknowledged",
@@ -35,7 +36,7 @@ _TRACES = ("trace_id", "run_id", "request_id")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as people read it; every text is one printable line, "" where it is not known."""
+    """One alert as people read it; every text is one printable line, the description several; "" is not known."""
 
     event: str
     id: str
@@ -126,7 +127,7 @@ def _alert(notice: Notice, public_url: str) -> Alert:
         rule=rule,
         severity=one_line(body.get("severity")),
         summary=one_line(body.get("summary") or notes.get("summary") or rule or notice.event),
-        description=one_line(body.get("description") or notes.get("description"), 4 * _LONGEST_LINE),
+        description=_lines(body.get("description") or notes.get("description")),
         where=_where(labels),
         since=_moment(body.get("started_at")),
         until=_moment(body.get("resolved_at") or body.get("updated_at")) if over else "",
@@ -146,6 +147,12 @@ def _object(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _lines(value: Any) -> str:
+    """A text of some printable lines, as a description with log lines is."""
+    found = [one_line(line) for line in str(value or "").splitlines()[:_MOST_LINES]]
+    return "\n".join(line for line in found if line)[: 4 * _LONGEST_LINE]
 
 
 def _member(body: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -244,7 +251,8 @@ def _alert_html(alert: Alert) -> str:
         f'<tr><td style="color:#666;padding-right:12px">{html.escape(name)}</td><td>{html.escape(value)}</td></tr>'
         for name, value in alert.facts()
     )
-    words = f"<p>{html.escape(alert.description)}</p>" if alert.description else ""
+    said = html.escape(alert.description).replace("\n", "<br>")
+    words = f"<p>{said}</p>" if said else ""
     lines = html.escape("\n".join(alert.samples))
     examples = f'<pre style="background:#f4f4f4;padding:8px;white-space:pre-wrap">{lines}</pre>' if lines else ""
     links = " · ".join(_anchor(name, link) for name, link in alert.links.items())

@@ -39,7 +39,7 @@ _log = logging.getLogger("monitoring.notify")
 MOST_FLIGHTS = 16
 """Deliveries at a time: a thread each, which waits for the far end most of its life."""
 SLICE_SECONDS = 30.0
-"""After that the job only ends what it has begun: maintenance waits in the same worker."""
+"""After that the job only ends what it has begun, and the next one starts anew: settings, and memory."""
 LINGER_SECONDS = 3.0
 """A job stays where something is due so soon, rather than be started anew: groups wait for two seconds."""
 FLIGHT_SECONDS = 45.0

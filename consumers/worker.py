@@ -1,6 +1,9 @@
 """The hardened RQ worker.
 
-    announce -> fetch -> fork a work-horse -> wait for it -> announce …
+    announce -> fetch a job of a free queue -> fork a work-horse -> tend the horses -> announce …
+
+One job of each queue runs at a time, each in a process of its own: a long one of one queue (compaction, a purge, a
+drain's slice) holds up no notification of another.
 
 It keeps of RQ what serves here: queues, job format, registration, the forked work-horse. It leaves out what
 harms: pickle and names from the bus (see envelope.py), the command channel through which anybody may kill
@@ -24,7 +27,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from rq import Queue
@@ -53,6 +56,8 @@ _TTL_SECONDS = 60
 HUNG_SECONDS = 15.0
 """A work-horse looks at its stop flag every second or two. One that is silent for so long is ended: its work is done
 again by the next, exactly once, while a partition in the hands of a stopped process is not drained at all."""
+_LOOK_SECONDS = 0.25
+"""While something runs, queues are looked at for so long: who has ended makes room for the next of its queue."""
 _LONGEST_PAUSE_SECONDS = 5.0
 _SAME_REQUEST_SECONDS = 0.5
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -62,8 +67,18 @@ class _Stop(BaseException):
     """Raised by the signal handler out of a blocking call; nothing between there and the loop catches it."""
 
 
+class _Horse(NamedTuple):
+    """A job under way. `gone` becomes readable when it ends; `started` is monotonic time."""
+
+    name: str
+    pid: int
+    gone: int
+    pulse: stop.Pulse
+    started: float
+
+
 class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotations are not strict
-    """Runs the jobs of its queues, one at a time, each in a process of its own.
+    """Runs the jobs of its queues, one of each queue at a time, each in a process of its own.
 
     Make it and call `work` in the main thread of the process that is the worker.
     """
@@ -104,8 +119,10 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         self._stop_requested_at = 0.0
         self._interruptible = False
         self._trouble: str | None = None
-        self._failures = 0
-        self._pulse = stop.Pulse()
+        self._horses: list[_Horse] = []
+        self._failures: dict[str, int] = {}
+        self._rested: dict[str, float] = {}
+        self._pulse: stop.Pulse | None = None
 
     # ------------------------------------------------------------------ the loop
 
@@ -128,28 +145,46 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         except _Stop:
             pass
         finally:
+            self._finish()
             self._depart()
         return False
 
     def _turn(self) -> None:
-        """Wait for a job and run it; where the bus is too full to say or enqueue anything, drain all the same."""
+        """Fetch a job of a queue that is free and start it; where none is, wait for an end.
+
+        Where the bus is too full to say or enqueue anything, drain all the same.
+        """
+        self._tend()
+        free = self._free()
+        if not free:
+            self._wait_for_an_end()
+            return
         try:
             self.check_instance()
-            self._announce("idle")
-            name = self._fetch()
+            self._announce("busy" if self._horses else "idle")
+            name = self._fetch(free)
         except BusFull as error:
-            if jobs.DRAIN not in self._mine():
+            if jobs.DRAIN not in free:
                 raise BusUnavailable(str(error)) from error
             self._say_trouble(f"{error}: draining without a job")
             name = jobs.DRAIN
         else:
             self._recovered()
         if name is not None:
-            self._run(name)
+            self._start(name)
 
-    def _mine(self) -> list[str]:
-        names = set(self.queue_names())
-        return [name for name, queue in self._allowed.items() if queue in names]
+    def _free(self) -> list[str]:
+        """The functions whose queues are served here and that neither run nor rest after a failure."""
+        if self._stop_requested and self._horses:
+            return []
+        names, now_seconds = set(self.queue_names()), time.monotonic()
+        return [
+            name for name, queue in self._allowed.items()
+            if queue in names and queue not in self._busy() and self._rested.get(queue, 0.0) <= now_seconds
+        ]  # fmt: skip
+
+    def _busy(self) -> set[str]:
+        return {self._allowed[horse.name] for horse in self._horses}
 
     def _announce(self, state: str) -> None:
         """Say that this worker lives and which queues it serves, also to a server that has forgotten it."""
@@ -172,10 +207,13 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
                 "workers run on the host that has it (MONITORING_DATA_DIR names it); from other hosts, send to it"
             )
 
-    def _fetch(self) -> str | None:
+    def _fetch(self, free: Sequence[str]) -> str | None:
         """The next job's function; None where none came in time, or what came was refused."""
+        queues = {self._allowed[name] for name in free}
+        keys = [queue.key for queue in self.queues if queue.name in queues]
+        patience = _LOOK_SECONDS if self._horses or len(queues) < len(self.queues) else ANNOUNCE_SECONDS
         with self._blocking():
-            popped = exchange(lambda: self.connection.blpop(self.queue_keys(), ANNOUNCE_SECONDS))
+            popped = exchange(lambda: self.connection.blpop(keys, patience))
         if popped is None:
             return None
         key, job_id = popped
@@ -186,28 +224,24 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
             _log.warning("refused and removed a job of queue %s, id %.100r: %s", queue, job_id, error)
             return None
 
-    # ------------------------------------------------------------------ the work-horse
+    # ------------------------------------------------------------------ the work-horses
 
-    def _run(self, name: str) -> None:
-        """Run a function of ours in a work-horse, and wait for its end."""
+    def _start(self, name: str) -> None:
+        """Run a function of ours in a work-horse."""
         with suppress(BusUnavailable, BusFull):  # only for people who look
             self._announce("busy")
         job = AllowedJob.of(name, self.connection, self._allowed, self._settings)
         started = time.monotonic()
+        self._pulse = stop.Pulse()
         self._pulse.beat(started)
         gone, held = os.pipe()
-        try:
-            with _signals_blocked():
+        with _signals_blocked():
+            try:
                 self.fork_work_horse(job, self.queues[0])
-        finally:
-            os.close(held)  # the work-horse holds its copy until it ends, however it ends
-        try:
-            status = self._await_horse(name, gone)
-        finally:
+            finally:
+                os.close(held)  # the work-horse holds its copy until it ends, however it ends
+            self._horses.append(_Horse(name, int(self.horse_pid), gone, self._pulse, started))
             self._horse_pid = 0
-            os.close(gone)
-        self._judge(name, status)
-        _log.debug("%s took %.1f s", name, time.monotonic() - started)
 
     def main_work_horse(self, job: AllowedJob, queue: Queue) -> None:
         """What the forked child does: the function, nothing else. Never returns."""
@@ -227,27 +261,51 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
             logging.shutdown()
             os._exit(status)
 
-    def _await_horse(self, name: str, gone: int) -> int:
-        """Wait until the work-horse has ended, when `gone` becomes readable; its raw wait status."""
-        while True:
-            if select.select([gone], [], [], min(ANNOUNCE_SECONDS, self._hung_seconds / 4))[0]:
-                return int(os.waitpid(self._horse_pid, 0)[1])
-            silent = time.monotonic() - self._pulse.last()
-            if silent > self._hung_seconds:
-                _log.error("%s (pid %d) has hung for %.0f s: killing it", name, self._horse_pid, silent)
-                self.kill_horse()
+    def _wait_for_an_end(self) -> None:
+        """Wait until a work-horse ends or hangs, or a queue that rests is free again."""
+        if not self._horses:
+            self._sleep(max(0.0, min(self._rested.values()) - time.monotonic()))
+            return
+        patience = min(ANNOUNCE_SECONDS, self._hung_seconds / 4)
+        if not select.select([horse.gone for horse in self._horses], [], [], patience)[0]:
             with suppress(BusUnavailable, BusFull, BusRefused):  # the horse says what is wrong with the bus
                 self._announce("busy")
 
-    def _judge(self, name: str, status: int) -> None:
-        """After a failure, wait a little longer each time, so that a job that always fails costs little."""
+    def _tend(self) -> None:
+        """Take leave of work-horses that have ended, and end those that hang."""
+        for horse in list(self._horses):
+            if select.select([horse.gone], [], [], 0)[0]:
+                status = int(os.waitpid(horse.pid, 0)[1])
+                self._horses.remove(horse)
+                os.close(horse.gone)
+                horse.pulse.close()
+                self._judge(horse, status)
+                continue
+            silent = time.monotonic() - horse.pulse.last()
+            if silent > self._hung_seconds:
+                _log.error("%s (pid %d) has hung for %.0f s: killing it", horse.name, horse.pid, silent)
+                with suppress(ProcessLookupError):
+                    os.killpg(horse.pid, signal.SIGKILL)
+
+    def _judge(self, horse: _Horse, status: int) -> None:
+        """After a failure, its queue rests a little longer each time, so that a job that always fails costs little."""
+        queue = self._allowed[horse.name]
+        _log.debug("%s took %.1f s", horse.name, time.monotonic() - horse.started)
         if status == 0:
-            self._failures = 0
+            self._failures.pop(queue, None)
+            self._rested.pop(queue, None)
             return
-        self._failures += 1
+        failures = self._failures[queue] = self._failures.get(queue, 0) + 1
         if os.WIFSIGNALED(status):
-            _log.error("%s was ended by %s", name, signal.Signals(os.WTERMSIG(status)).name)
-        self._sleep(min(0.25 * 2**self._failures, _LONGEST_PAUSE_SECONDS))
+            _log.error("%s was ended by %s", horse.name, signal.Signals(os.WTERMSIG(status)).name)
+        self._rested[queue] = time.monotonic() + min(0.25 * 2**failures, _LONGEST_PAUSE_SECONDS)
+
+    def _finish(self) -> None:
+        """Wait for work-horses that were told to stop."""
+        self.connection.close()  # a broken-off wait may have left an answer in the connection
+        while self._horses:
+            self._wait_for_an_end()
+            self._tend()
 
     # ------------------------------------------------------------------ signals and troubles
 
@@ -256,9 +314,10 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         again = self._stop_requested and time.monotonic() - self._stop_requested_at > _SAME_REQUEST_SECONDS
         if not self._stop_requested:
             self._stop_requested, self._stop_requested_at = True, time.monotonic()
-        if self._horse_pid:
-            os.kill(self._horse_pid, signal.SIGKILL if again else signal.SIGTERM)
-        elif self._interruptible:
+        for horse in self._horses:
+            with suppress(ProcessLookupError):
+                os.kill(horse.pid, signal.SIGKILL if again else signal.SIGTERM)
+        if self._interruptible:
             raise _Stop
 
     @contextmanager
@@ -297,11 +356,9 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
                 pipe.srem(f"rq:workers:{queue}", self.key)
             pipe.execute()
 
-        self.connection.close()  # a broken-off wait may have left an answer in the connection
         with suppress(BusUnavailable, BusRefused, BusFull):
             exchange(leave)
         self.connection.close()
-        self._pulse.close()
 
 
 def preload(queues: Sequence[str], allowed: Mapping[str, str] = jobs.ALLOWED) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "SignalUnknown",
     "StoreCorrupt",
     "StoreFull",
+    "StoreUnreachable",
 ]
 
 
@@ -76,6 +77,10 @@ class Fenced(PermanentError):
 
 class StoreFull(RetryableError):
     """The disk or quota of the data directory is full; the transaction was rolled back."""
+
+
+class StoreUnreachable(StoreFull):
+    """The server behind the store does not answer, or refuses for now. As with a full disk, nothing is lost by it."""
 
 
 class StoreCorrupt(PermanentError):

@@ -27,7 +27,7 @@ class Setting:
 
     `aliases` are other environment names that are read when the first is absent, in order.
     `kind` is "text" | "whole" | "number" | "flag" | "size" (accepts 512mb) | "duration" (accepts 90s, 7d) | "choice"
-    | "ages" (names with durations: a=3d,b=12h).
+    | "ages" (names with durations: a=3d,b=12h) | "address" (http:// or https://).
     """
 
     name: str
@@ -90,6 +90,11 @@ TABLE: tuple[Setting, ...] = (
             "most rows a commit: beyond it the cost an event is flat, below it fsync shows", minimum=1),
     Setting("MONITORING_DRAIN_SLICE", 30.0, "duration", "seconds",
             "a drain job's life: an RQ job costs 17 ms, so 0.06 %; also how soon partitions rebalance", minimum=0.1),
+    Setting("MONITORING_STORE", "sqlite", "text", "url",
+            "where events lie: sqlite is files of the data directory; or clickhouse://user:password@host:8123/database",
+            secret=True),
+    Setting("MONITORING_CLICKHOUSE_CLUSTER", "", "text", "name",
+            "a cluster of ClickHouse servers: replicated tables, and one that is distributed over them"),
     Setting("MONITORING_SEGMENT_EVENTS", 1_000_000, "whole", "events",
             "a segment rolls over here: index merges cost more with size (10 -> 17 us from 1 to 10 million)",
             minimum=100),
@@ -110,6 +115,9 @@ TABLE: tuple[Setting, ...] = (
             "older roll-ups of metrics by hour are deleted: last year's month beside this one; 0 keeps all"),
     Setting("MONITORING_METRICS_RETENTION_BYTES", 5 << 30, "size", "bytes",
             "the oldest segments of metrics go when all of these together are larger; 0 keeps all"),
+    Setting("MONITORING_HISTORY_AGE", 400 * 86_400.0, "duration", "seconds",
+            "how long the audit log and the histories of alerts that ended are kept: last year's beside this one; "
+            "30 days at least", minimum=30 * 86_400),
     Setting("MONITORING_DISK_RESERVE", 256 << 20, "size", "bytes",
             "drains stop before the disk is full, so that commits and roll-overs in progress can end"),
     Setting("MONITORING_QUERY_TIMEOUT", 10.0, "duration", "seconds", "a query answers `partial` past it", minimum=0.05),
@@ -133,6 +141,10 @@ TABLE: tuple[Setting, ...] = (
             "of one address, whatever keys it has: an office behind one; 0 is no limit"),
     Setting("MONITORING_RATE_FAILED", 120, "whole", "failures a minute",
             "of one address with keys that are not good, then 429: two agents that were forgotten; 0 is no limit"),
+    Setting("MONITORING_API_LOG", "trouble", "choice", "",
+            "which requests of the API are events of the service `monitoring-api`: trouble: those that failed, or took "
+            "half of the query timeout; changes: who changes something, too; all: all but ingest; off: nothing",
+            choices=("off", "trouble", "changes", "all")),
     Setting("MONITORING_WORKERS", 1, "whole", "processes", "drain workers that `monitoring up` starts"),
     Setting("MONITORING_CAPTURE_LOGGING", True, "flag", "",
             "an SDK publishes what the standard library's loggers log, too"),
@@ -169,7 +181,7 @@ TABLE: tuple[Setting, ...] = (
             "YAML files with alert rules, read again when they change. Default: rules in the data directory"),
     Setting("MONITORING_DERIVED_FILE", None, "text", "path",
             "a YAML file that defines metrics derived from logs, read again when it changes"),
-    Setting("MONITORING_PUBLIC_URL", None, "text", "url",
+    Setting("MONITORING_PUBLIC_URL", None, "address", "url",
             "where people reach the dashboard: links in notifications begin so. Default: host and port of the API"),
     Setting("MONITORING_ALLOW_PRIVATE_WEBHOOKS", False, "flag", "",
             "webhooks may go to private and loopback addresses: who edits channels can then reach inner services"),
@@ -387,12 +399,27 @@ def _whole(row: Setting, text: str) -> int:
         raise ValueError("expected a whole number") from None
 
 
+def _address(row: Setting, text: str) -> str:
+    """An address that browsers go to, and that paths are appended to."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+    except ValueError:  # a port, or an address in brackets, that is none
+        whole = False
+    if not whole or any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("expected an address like https://monitoring.example.org")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("expected an address without a login, a query or a fragment: it is shown to people")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Setting, str], Value]] = {
     "text": lambda row, text: text,
     "whole": _whole,
     "size": lambda row, text: int(_quantity(text, _SIZES, "512mb")),
     "duration": lambda row, text: _quantity(text, _DURATIONS, "30s, 15m or 7d"),
     "ages": _checked_ages,
+    "address": _address,
     "flag": _flag,
     "choice": _choice,
 }

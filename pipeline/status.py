@@ -26,7 +26,7 @@ from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.signals import LOGS, METRICS, SIGNALS
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.kinds import kind_of
 from monitoring.pipeline.store.lease import peek
 from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.partition import active_number
@@ -189,7 +189,7 @@ def read_books(data: Path, signal: str, partition: int, reported: Iterable[str],
             residual=residual,
             dropped=dict(dropped),
             reported=_lane_books(connection, list(reported)),
-            recent=contents_of(signal).received_since(connection, now_ns - 60 * _SECOND_NS),
+            recent=kind_of(connection, signal).received_since(connection, now_ns - 60 * _SECOND_NS),
         )
 
 

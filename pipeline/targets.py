@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from monitoring.pipeline.errors import PermanentError, RetryableError
 
-__all__ = ["Target", "TargetRefused", "parse_target", "resolve", "why_refused"]
+__all__ = ["Target", "TargetRefused", "parse_target", "resolve", "why_literal_refused", "why_refused"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
@@ -96,6 +96,16 @@ def why_refused(text: str, *, allow_private: bool) -> str:
     if allow_private:
         return ""
     return _why_not_public(inner)
+
+
+def why_literal_refused(url: str, *, allow_private: bool) -> str:
+    """Why nothing can be sent to a URL whose host is an address, or localhost; "" where that is not known before."""
+    host = parse_target(url).host
+    try:
+        ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return ""  # a name: it is resolved, and checked, when something is sent
+    return why_refused("127.0.0.1" if host == "localhost" else host, allow_private=allow_private)
 
 
 def _inner(address: Address) -> Address:

@@ -60,7 +60,8 @@ class Client:
     """Turns what the application says into events and gives them to an emitter. Thread-safe.
 
     `log` snapshots everything at once; redaction, encoding and sending happen in the emitter's thread. `echo`, where
-    it is set, is given each event in the caller's thread too: the console.
+    it is set, is given each event in the caller's thread too: the console. `take` is the emitter's `emit`, for events
+    that somebody else made. `redact` is for lines that are written here, beside what is published.
     """
 
     def __init__(
@@ -70,13 +71,15 @@ class Client:
         *,
         trouble: Trouble,
         echo: Callable[[Event], None] | None = None,
+        redact: Callable[[str], str] | None = None,
         now_ns: NowNs = wall_ns,
     ) -> None:
         self.emitter = emitter
         self.resource = resource
         self.trouble = trouble
         self.echo = echo
-        self._emit = emitter.emit
+        self.redact = redact
+        self.take = emitter.emit
         self._now_ns = now_ns
         self._who = (resource.service, resource.environment, resource.release)
         self._host = resource.host
@@ -124,25 +127,13 @@ class Client:
             )
             if echo and self.echo is not None:
                 self.echo(event)
-            return self._emit(event)
+            return self.take(event)
         except MonitoringError:
             if strict:
                 raise
             self.trouble.count("refused")
         except Exception as error:
             self.trouble.bug("an event could not be made", error)
-        return False
-
-    def emit(self, event: Event, echo: bool = True) -> bool:
-        """Publish an event that somebody else made, as `log`."""
-        try:
-            if echo and self.echo is not None:
-                self.echo(event)
-            return self._emit(event)
-        except MonitoringError:
-            self.trouble.count("refused")
-        except Exception as error:
-            self.trouble.bug("an event could not be published", error)
         return False
 
 

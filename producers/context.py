@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
+from monitoring.producers.block import Block
+
 __all__ = ["IDS", "Context", "bind", "bound", "clear", "contextual", "current", "extended", "unbind"]
 
 IDS = ("request_id", "trace_id", "span_id")
@@ -67,9 +69,13 @@ def clear() -> None:
     current.set(_EMPTY if work is None else Context({}, *work.ids, work))
 
 
+def contextual(**fields: Any) -> Block:
+    """Bind these fields within a block, or as a decorator within the calls of a function or coroutine."""
+    return Block(lambda: _contextual(fields))
+
+
 @contextmanager
-def contextual(**fields: Any) -> Iterator[None]:
-    """Bind these fields within a block, or as a decorator within a function's calls."""
+def _contextual(fields: dict[str, Any]) -> Iterator[None]:
     token = current.set(extended(current.get(), fields))
     try:
         yield

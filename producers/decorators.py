@@ -12,12 +12,13 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast, overload
 
 from monitoring.pipeline.events import levels
 from monitoring.producers import exceptions
+from monitoring.producers.block import Block
 from monitoring.producers.logger import StructuredLogger, get_logger
 from monitoring.producers.values import shown
 
@@ -31,12 +32,16 @@ _PLAIN_MODULES = frozenset({"builtins", "datetime", "decimal", "uuid", "pathlib"
 """Of these types `repr` is cheap and tells something; that of a tensor or a data frame may take seconds."""
 
 
-@contextmanager
-def error_context(**fields: Any) -> Iterator[None]:
-    """Add these fields to any exception that passes through the block (or the decorated function).
+def error_context(**fields: Any) -> Block:
+    """Add these fields to any exception that passes through the block, or the decorated function, coroutine, generator.
 
     They are attributes of the event that reports it, wherever that is. The innermost block wins.
     """
+    return Block(lambda: _error_context(fields), generators=True)
+
+
+@contextmanager
+def _error_context(fields: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
@@ -76,6 +81,8 @@ def log_function(
     if isinstance(function, staticmethod | classmethod):
         inner = _wrapped(_Call(function.__func__, level, name, arguments, skip, logger), function.__func__)
         return type(function)(inner)
+    if isinstance(function, property) and function.fget is not None:
+        return function.getter(_wrapped(_Call(function.fget, level, name, arguments, skip, logger), function.fget))
     return _wrapped(_Call(function, level, name, arguments, skip, logger), function)
 
 
@@ -85,10 +92,20 @@ def _wrapped(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isasyncgenfunction(function):
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            async with call.items_async(args, kwargs) as counted:
-                async for item in function(*args, **kwargs):
+            with call.items(args, kwargs) as counted, suppress(StopAsyncIteration):
+                generator = function(*args, **kwargs)
+                item = await anext(generator)
+                while True:
                     counted[0] += 1
-                    yield item
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        await generator.aclose()
+                        raise
+                    except BaseException as error:
+                        item = await generator.athrow(error)
+                    else:
+                        item = await generator.asend(sent)
 
     elif inspect.iscoroutinefunction(function):
 
@@ -147,8 +164,10 @@ class _Call:
         if levels.parse(level) is None:
             raise ValueError(f"log_function: {level!r} is not a level: one of {', '.join(levels.LEVELS)}")
         self._level = level
-        self._name = name or f"{function.__module__}.{function.__qualname__}"
-        self._logger = logger or get_logger(function.__module__)
+        named = getattr(function, "func", function)  # a partial's
+        module = getattr(named, "__module__", None) or type(named).__module__
+        self._name = name or f"{module}.{getattr(named, '__qualname__', type(named).__qualname__)}"
+        self._logger = logger or get_logger(module)
         self._skip = frozenset({"self", "cls", *skip})
         try:
             self._signature = inspect.signature(function) if arguments else None
@@ -169,12 +188,6 @@ class _Call:
         with self._logged(args, kwargs, lambda: {"items": counted[0]}):
             yield counted
 
-    @asynccontextmanager
-    async def items_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncIterator[list[int]]:
-        """Around an asynchronous generator."""
-        with self.items(args, kwargs) as counted:
-            yield counted
-
     @contextmanager
     def _logged(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], facts: Callable[[], dict[str, Any]]
@@ -189,6 +202,9 @@ class _Call:
             self._end(began, fields, "was closed", facts)
             raise
         except BaseException as error:
+            if _is_cancellation(error):
+                self._end(began, fields, "was cancelled", facts)
+                raise
             fields["exc_info"] = error
             self._end(began, fields, "raised", dict)
             raise
@@ -206,7 +222,7 @@ class _Call:
         except TypeError:
             return {}
         names = [name for name in bound if name not in self._skip]
-        return {name: _brief(bound[name]) for name in names[:_MAX_ARGUMENTS]}
+        return {name: _seen(bound[name]) for name in names[:_MAX_ARGUMENTS]}
 
 
 def _facts_of(result: Any) -> dict[str, Any]:
@@ -216,6 +232,19 @@ def _facts_of(result: Any) -> dict[str, Any]:
     except Exception:  # it has no length, or one of the application's own that raises
         return facts
     return facts
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether somebody has no use for the result any more (asyncio's, trio's): nothing went wrong here."""
+    return not isinstance(error, Exception) and type(error).__name__ in ("CancelledError", "Cancelled")
+
+
+def _seen(value: Any) -> Any:
+    """See `_brief`; an argument of the application's own that cannot be looked at is named by its type."""
+    try:
+        return _brief(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def _brief(value: Any, depth: int = 3) -> Any:

@@ -20,14 +20,16 @@ from monitoring.producers.wsgi import ROUTE_KEY, Exchange, MonitoringWSGI
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["FlaskMonitoring"]
+__all__ = ["FlaskExchange", "FlaskMonitoring", "FlaskWSGI"]
 
 _EXTENSION = "monitoring_requests"
 _FLASK_FILE = Flask.log_exception.__code__.co_filename
 """Where Flask logs an exception by itself."""
 
 
-class _FlaskExchange(Exchange):
+class FlaskExchange(Exchange):
+    """A request of a Flask application."""
+
     __slots__ = ()
 
     def keep_route(self) -> None:
@@ -36,8 +38,10 @@ class _FlaskExchange(Exchange):
             self.named = _rule(self.environ)
 
 
-class _FlaskWSGI(MonitoringWSGI):
-    EXCHANGE = _FlaskExchange
+class FlaskWSGI(MonitoringWSGI):
+    """A Flask application's WSGI side, recorded; use FlaskMonitoring."""
+
+    EXCHANGE = FlaskExchange
 
     def _naming(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
         def named(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -64,7 +68,7 @@ class FlaskMonitoring:
         if _EXTENSION in app.extensions:
             return
         app.extensions[_EXTENSION] = self
-        app.wsgi_app = _FlaskWSGI(app.wsgi_app, **self._options)  # type: ignore[method-assign]  # as Flask's docs say
+        app.wsgi_app = FlaskWSGI(app.wsgi_app, **self._options)  # type: ignore[method-assign]  # as Flask's docs say
         got_request_exception.connect(_see_exception, app)
 
 

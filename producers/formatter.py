@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import orjson
@@ -15,32 +16,47 @@ import orjson
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.events import levels
 from monitoring.pipeline.events.event import Event
-from monitoring.producers.client import Resource
+from monitoring.producers.client import Resource, active
 from monitoring.producers.context import IDS
 from monitoring.producers.records import event_of
 
 __all__ = ["JSONFormatter", "TextFormatter"]
 
+_NOBODY = Resource()
 _OWN = frozenset(
     {"timestamp", "level", "service", "environment", "release", "logger", "host", "message", *IDS, "exception"}
 )
 
 
-def _as_it_is(text: str) -> str:
-    return text
+@cache
+def _unconfigured() -> Callable[[str], str]:
+    """What redacts in a process that was not started: made when the first line is written, in 20 ms."""
+    from monitoring.pipeline.redact import Redactor
+
+    return Redactor().text
+
+
+def _as_configured(text: str) -> str:
+    client = active()
+    return ((client and client.redact) or _unconfigured())(text)
 
 
 class _EventFormatter(logging.Formatter):
-    """`redact` is called with each whole line."""
+    """Lines are redacted: by `redact`, else by what the process was started with, else by what is redacted by default.
 
-    def __init__(self, resource: Resource | None = None, *, redact: Callable[[str], str] = _as_it_is) -> None:
+    `resource` is who speaks; where none is given, the service that the process was started as.
+    """
+
+    def __init__(self, resource: Resource | None = None, *, redact: Callable[[str], str] = _as_configured) -> None:
         super().__init__()
-        self._resource = resource or Resource()
+        self._resource = resource
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, without the line's end."""
-        return self.line(event_of(record, self._resource))
+        client = active()
+        resource = self._resource or (client.resource if client else _NOBODY)
+        return self.line(event_of(record, resource))
 
     def line(self, event: Event) -> str:
         """An event as text, without the line's end."""

@@ -14,11 +14,12 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
+from monitoring.pipeline.errors import MonitoringError
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers import foreign
 from monitoring.producers.client import active
 from monitoring.producers.records import SEEN, event_of
-from monitoring.producers.reported import is_reported
+from monitoring.producers.reported import TELLERS, is_reported
 
 __all__ = ["MonitoringHandler", "capture", "expect_again", "is_captured", "publish", "release"]
 
@@ -35,16 +36,17 @@ def publish(record: logging.LogRecord) -> None:
     if SEEN in values or get_ident() in _OWN_THREADS:
         return
     client = active()
-    if client is None or is_reported(record):
+    if client is None or ((record.exc_info or record.name in TELLERS) and is_reported(record)):
         return
     try:
         event = event_of(record, client.resource)
+        values[SEEN] = True
+        if not _repeats or not _was_expected(record.name, event.message):
+            client.take(event)
+    except MonitoringError:  # durability is `required`, and nobody expects logging to raise
+        client.trouble.count("refused")
     except Exception as error:
-        client.trouble.bug("a log record could not be read", error)
-        return
-    values[SEEN] = True
-    if not _repeats or not _was_expected(record.name, event.message):
-        client.emit(event, False)
+        client.trouble.bug("a log record could not be published", error)
 
 
 _repeats = False
@@ -83,9 +85,7 @@ class MonitoringHandler(logging.Handler):
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `publish`."""
-        publish(record)
+    emit = staticmethod(publish)
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """There is none."""

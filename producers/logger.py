@@ -19,11 +19,21 @@ from monitoring.producers import foreign
 from monitoring.producers.client import active
 from monitoring.producers.values import shown
 
-__all__ = ["STANDARD_LEVELS", "StructuredLogger", "filter_below", "from_standard", "get_logger", "threshold"]
+__all__ = [
+    "SEVERITIES",
+    "STANDARD_LEVELS",
+    "StructuredLogger",
+    "filter_below",
+    "from_standard",
+    "get_logger",
+    "threshold",
+]
 
 TRACE, DEBUG, INFO, WARNING, ERROR, FATAL = 1, 5, 9, 13, 17, 21
 STANDARD_LEVELS = {TRACE: 5, DEBUG: 10, INFO: 20, 10: 25, WARNING: 30, ERROR: 40, FATAL: 50}
 """Our levels as those of the standard library's logging."""
+SEVERITIES = {standard: severity for severity, standard in STANDARD_LEVELS.items()}
+"""The levels of the standard library's logging as ours."""
 
 
 class StructuredLogger:
@@ -134,14 +144,11 @@ def _to_standard(level: int, name: str, message: str, fields: dict[str, Any]) ->
 @lru_cache(maxsize=64)
 def from_standard(number: int) -> int:
     """The severity of a level number of the standard library's logging."""
-    known = _SEVERITIES.get(number)
+    known = SEVERITIES.get(number)
     if known is not None:
         return known
-    below = [standard for standard in _SEVERITIES if standard <= number]
-    return _SEVERITIES[max(below)] if below else TRACE
-
-
-_SEVERITIES = {standard: severity for severity, standard in STANDARD_LEVELS.items()}
+    below = [standard for standard in SEVERITIES if standard <= number]
+    return SEVERITIES[max(below)] if below else TRACE
 
 
 def _skip(self: StructuredLogger, message: object, /, *args: object, **fields: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from itertools import islice
 from typing import Any
 
 from monitoring.pipeline.events.event import Event
 from monitoring.producers import foreign
 from monitoring.producers.client import RESERVED, Resource, sorted_out
 from monitoring.producers.context import current
-from monitoring.producers.logger import from_standard
+from monitoring.producers.logger import SEVERITIES, from_standard
 from monitoring.producers.values import encode, shown, text_of
 
 __all__ = ["SEEN", "event_of", "fields_of", "message_of"]
@@ -24,39 +23,42 @@ _STANDARD = frozenset(_PLAIN) | {"taskName", "message", "asctime", SEEN} | _STRU
 """Attributes that every record has, or that formatters add; all others came by `extra`."""
 _SPECIAL = _STANDARD | RESERVED
 _STRUCTLOG = frozenset({"event", "level", "logger", "timestamp"})
-_ABSENT = object()
+_severity_of = SEVERITIES.get
 _new_event = tuple.__new__
 
 
 def event_of(record: logging.LogRecord, resource: Resource) -> Event:
     """The record as an event, with what is bound to the context."""
+    context, exception, fields = current.get(), "", {}
+    message: Any = record.msg
     values = record.__dict__
-    context, exception = current.get(), ""
+    names = [*values]
     # What came by `extra` stands behind what every record has, unless somebody made the record in another way.
-    fields = dict(islice(values.items(), _COUNT - 1, None))
-    if (
-        fields.pop(_LAST, _ABSENT) is _ABSENT
-        or not _SPECIAL.isdisjoint(fields)
-        or record.exc_info
-        or record.exc_text
-        or record.stack_info
-        or type(record.msg) is not str
-    ):
+    plain = len(names) >= _COUNT and names[_COUNT - 1] == _LAST
+    for name in names[_COUNT:]:
+        if name in _SPECIAL:
+            plain = False
+        fields[name] = values[name]
+    if not plain or record.exc_info or record.exc_text or record.stack_info or type(message) is not str:
         context, exception, fields = sorted_out(context, fields_of(record))
+        message = message_of(record)
+    elif record.args:
+        message = message_of(record)
     bound, request_id, trace_id, span_id, _ = context
     if bound:
         fields = {**bound, **fields}
+    level = record.levelno
     return _new_event(
         Event,
         (
             int(record.created * 1e9),
-            from_standard(record.levelno),
+            _severity_of(level) or from_standard(level),
             resource.service,
             resource.environment,
             resource.release,
             record.name,
             resource.host,
-            message_of(record) if record.args or type(record.msg) is not str else record.msg,
+            message,
             trace_id,
             span_id,
             request_id,

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-__all__ = ["expect_access_lines", "is_reported", "job_reported", "mark", "was_job_reported"]
+__all__ = ["TELLERS", "expect_access_lines", "is_reported", "job_reported", "mark", "was_job_reported"]
 
 _MARK = "__monitoring_reported__"
 _SERVERS = frozenset({"uvicorn.error", "gunicorn.error", "hypercorn.error", "waitress", "daphne.http_protocol"})
 """Loggers by which servers report an exception that an application let through."""
 _ACCESS = frozenset({"uvicorn.access", "gunicorn.access", "hypercorn.access"})
-_TELLERS = _ACCESS | {"werkzeug", "rq.worker"}
+TELLERS = _ACCESS | {"werkzeug", "rq.worker"}
+"""Loggers that tell things again without an exception in the record."""
 _WERKZEUG_LINE = '"%s" %s %s'
 """How the message of an access line ends at werkzeug's development server, which has one logger for all."""
 
@@ -53,7 +54,7 @@ def is_reported(record: logging.LogRecord) -> bool:
         if files is not None and (record.name in _SERVERS or record.pathname in files):
             return True
     name = record.name
-    if name not in _TELLERS:
+    if name not in TELLERS:
         return False
     if name in _ACCESS:
         return _expected

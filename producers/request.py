@@ -121,7 +121,7 @@ class Request(Work):
         client = active()
         if client is None:
             return
-        level, rate = self._verdict(status, route)
+        level, rate = self.verdict(status, route)
         if level == 0 or level < threshold():
             return
         message, fields = self.facts(status, route, response_bytes)
@@ -137,7 +137,7 @@ class Request(Work):
             self._add_contents(fields)
         client.log(level, LOGGER, message, fields)
 
-    def _verdict(self, status: int, route: str) -> tuple[int, float]:
+    def verdict(self, status: int, route: str) -> tuple[int, float]:
         """The severity of the record, 0 where there shall be none, and the part of its like that is recorded."""
         if status >= _FAILED or self.error is not None:
             return ERROR, 1.0

@@ -65,7 +65,11 @@ class Sdk:
         )
         self.console = Console(chosen.text("log_format"), self.resource, redact=self.redactor.text) if console else None
         self.client = Client(
-            self.logs, self.resource, trouble=trouble, echo=self.console.echo if self.console else None
+            self.logs,
+            self.resource,
+            trouble=trouble,
+            echo=self.console.echo if self.console else None,
+            redact=self.redactor.text,
         )
         self.metrics = publisher_from(chosen, signal="metrics", on_trouble=trouble.say)
         self._add_rounds()

@@ -24,6 +24,7 @@ import orjson
 __all__ = [
     "LARGEST",
     "RESEND_SECONDS",
+    "STILL_SECONDS",
     "CounterSeries",
     "GaugeSeries",
     "HistogramSeries",
@@ -37,6 +38,9 @@ LARGEST = 1e300
 """No quantity is larger; a hundred million of these still add up to a number."""
 RESEND_SECONDS = 60.0
 """A gauge that does not change is sent this often: the store takes it for dead after five minutes without."""
+STILL_SECONDS = 240.0
+"""A counter or histogram that gained nothing says so this often, for its total to stay in sight for those five minutes.
+Less often than a gauge: a lost gauge is a wrong value, this is only one more line of zeros."""
 
 
 class Series:
@@ -70,12 +74,13 @@ class Series:
 class CounterSeries(Series):
     """Counts up."""
 
-    __slots__ = ("_sent", "_total")
+    __slots__ = ("_sent", "_sent_at", "_total")
 
     def __init__(self, labels: str, drops: dict[str, int]) -> None:
         super().__init__(labels, drops)
         self._total: Number = 0
         self._sent: Number | None = None
+        self._sent_at: float | None = None
 
     def inc(self, amount: SupportsFloat = 1) -> None:
         """Add so much, at least 0. Never raises; what is no such number is counted as dropped."""
@@ -94,19 +99,22 @@ class CounterSeries(Series):
         return self._total
 
     def pending(self, now: float, window_seconds: float) -> tuple[str, Any] | None:
-        """See Series. A new series is told once even while it is 0, so that queries know it before it counts."""
+        """See Series. A new series is told once even while it is 0, so that queries know it before it counts; one that
+        stands still, again before five minutes are over.
+        """
         total, sent = self._total, self._sent
-        if total == sent:
+        if total == sent and not _silent(self._sent_at, now, window_seconds):
             return None
         return _text(total - (sent or 0)), total
 
     def handed_over(self, state: Any, now: float) -> None:
         """See Series."""
-        self._sent = state
+        self._sent, self._sent_at = state, now
 
     def renew(self) -> None:
-        """See Series."""
+        """See Series. That it stands still is the parent's to say, until it counts here as well."""
         self._total = self._sent = 0
+        self._sent_at = None
 
 
 class GaugeSeries(Series):
@@ -221,7 +229,7 @@ class Tracked:
 class HistogramSeries(Series):
     """Counts observations by bucket, and adds them up."""
 
-    __slots__ = ("_bounds", "_counts", "_sent", "_sent_sum", "_sum")
+    __slots__ = ("_bounds", "_counts", "_sent", "_sent_at", "_sent_sum", "_sum")
 
     def __init__(self, labels: str, drops: dict[str, int], bounds: Sequence[float]) -> None:
         super().__init__(labels, drops)
@@ -230,6 +238,7 @@ class HistogramSeries(Series):
         self._sum: Number = 0
         self._sent: list[int] | None = None
         self._sent_sum: Number = 0
+        self._sent_at: float | None = None
 
     def observe(self, value: SupportsFloat) -> None:
         """Count this value. Never raises; what is no number is counted as dropped."""
@@ -256,7 +265,7 @@ class HistogramSeries(Series):
         total = self._sum
         counts = self._counts.copy()  # sum and counts are of one moment: only a call that returned could part them
         sent = self._sent
-        if counts == sent:
+        if counts == sent and not _silent(self._sent_at, now, window_seconds):
             return None
         more = [count - before for count, before in zip(counts, sent, strict=True)] if sent else counts
         text = f'{{"sum":{_text(total - self._sent_sum)},"counts":{orjson.dumps(more).decode()}}}'
@@ -265,12 +274,19 @@ class HistogramSeries(Series):
     def handed_over(self, state: Any, now: float) -> None:
         """See Series."""
         self._sent, self._sent_sum = state
+        self._sent_at = now
 
     def renew(self) -> None:
         """See Series."""
         self._counts[:] = [0] * len(self._counts)  # in place: an observation may be on its way into this list
         self._sent = self._counts.copy()
         self._sum = self._sent_sum = 0
+        self._sent_at = None
+
+
+def _silent(sent_at: float | None, now: float, window_seconds: float) -> bool:
+    """Whether the next time could be too late to say that nothing was gained; never where nothing was said yet."""
+    return sent_at is not None and now - sent_at + window_seconds > STILL_SECONDS
 
 
 def _plain(value: object) -> Number | None:

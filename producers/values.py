@@ -44,11 +44,9 @@ def encode(fields: dict[str, Any]) -> str:
         text = orjson.dumps(fields).decode()  # without options in three quarters of the time; the same text
     except (TypeError, ValueError, RecursionError):
         text = _dumped(fields)
-    if text and "null" not in text and len(text) < _LARGE:
-        return text
-    if text and len(text) < _LARGE and not _has_nonfinite(fields):
-        return text
-    return _rebuilt(fields)
+    if not text or len(text) >= _LARGE or ("null" in text and _has_nonfinite(fields)):
+        return _rebuilt(fields)
+    return text
 
 
 def _dumped(fields: dict[str, Any]) -> str:

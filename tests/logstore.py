@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.query.search import Page, search
+from monitoring.pipeline.store import census
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.partition import Limits, Partition, acquire
 from monitoring.pipeline.store.reader import Reader
@@ -51,6 +55,13 @@ class LogStore:
     def roll_over(self, partition: int = 0) -> None:
         """Seal the active segment and begin another."""
         self.partitions[partition].roll_over()
+
+    def take_census(self, slice_rows: int) -> None:
+        """Take the census of every sealed segment, in slices of so many rows."""
+        for row in self.catalog.segments("logs"):
+            if row.sealed:
+                with closing(apsw.Connection(str(row.path))) as connection:
+                    assert census.build(connection, lambda: False, slice_rows=slice_rows, fewest_rows=0)
 
     def page(self, query: str, *, start: int = EARLIEST, end: int = LATEST, seconds: float = 60.0, **more: Any) -> Page:
         """One page of results."""

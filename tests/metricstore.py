@@ -19,13 +19,13 @@ __all__ = ["fill", "grown"]
 _LIMITS = Limits(segment_events=1 << 30, segment_bytes=1 << 40, segment_age_seconds=1e12, disk_reserve_bytes=0)
 
 
-def fill(data: Path, deltas: Sequence[Delta]) -> None:
+def fill(data: Path, deltas: Sequence[Delta], now_ns: int = T0) -> None:
     """Commit these deltas into the data directory, which is made where it is not there."""
     Catalog.create_or_open(data / CATALOG_FILE, partitions=1).close()
-    with contextlib.closing(SqliteMetricStore(data, _LIMITS, now_ns=lambda: T0)) as store:
+    with contextlib.closing(SqliteMetricStore(data, _LIMITS, now_ns=lambda: now_ns)) as store:
         writer = store.acquire(0, Holder.this_process())
         assert writer is not None
-        writer.write(writer.admit([entry(frame(Sender(7, created=T0), deltas))]))
+        writer.write(writer.admit([entry(frame(Sender(7, created=now_ns), deltas))]))
         writer.release()
 
 

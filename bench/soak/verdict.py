@@ -16,8 +16,8 @@ WAL_MB = 64.0
 """A WAL is checkpointed at 4 MB, and may grow while a reader holds an old moment: 16 commits of a full batch."""
 LATENCY_RATIO = 1.5
 """Between the last third and the first: a shared machine's speed changes by a third by itself."""
-_WARM = 0.25
-"""So much of a run is left out of slopes: caches fill, and the first segments are sealed."""
+_WARM = 0.4
+"""So much of a run is left out of slopes: the API's caches take 25 minutes to fill."""
 _MOST_POINTS = 200
 
 

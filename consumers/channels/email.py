@@ -1,13 +1,15 @@
 """Mail over SMTP: text and HTML, threaded by alert.
 
-Every mail of an alert refers to the same root, so that a mail program shows them as one thread; its Message-ID is made
-of the message's id, so that one that came twice can be recognised. Who refuses for now is tried again alone.
+Every mail of an alert refers to the same root and to the mails before it, so that a mail program shows them as one
+thread; its Message-ID is made of the message's id, so that one that came twice can be recognised. Who refuses for now
+is tried again alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import logging
 import smtplib
 import socket
@@ -23,7 +25,7 @@ from monitoring.consumers.channels.outcome import Refused, TryLater, shorten
 from monitoring.consumers.channels.sending import Sending
 from monitoring.consumers.message import to_html, to_text
 
-__all__ = ["compose_mail", "send"]
+__all__ = ["compose_mail", "is_loopback", "send"]
 
 _log = logging.getLogger("monitoring.notify")
 
@@ -98,9 +100,13 @@ def _server(sending: Sending) -> Iterator[smtplib.SMTP]:
         else smtplib.SMTP(host, port, own_name, timeout=TIMEOUT_SECONDS)
     )
     try:
+        near = is_loopback(server)
         if not isinstance(server, smtplib.SMTP_SSL):
-            _encrypt(server, security, needed=bool(username))
-        if username:
+            _encrypt(server, security, needed=bool(username) and not near)
+        server.ehlo_or_helo_if_needed()  # once more where it is encrypted now: only then some offer a login
+        if username and near and not server.has_extn("auth"):
+            _log.info("the mail server of this machine offers no login and gets none")
+        elif username:
             server.login(str(username), str(sending.value("password") or ""))
         yield server
     finally:
@@ -119,6 +125,12 @@ def _encrypt(server: smtplib.SMTP, security: str, *, needed: bool) -> None:
         raise Refused("the mail server offers no STARTTLS; `security` none would send mail and password in the clear")
 
 
+def is_loopback(server: smtplib.SMTP) -> bool:
+    """Whether the other end is this machine, where nobody listens in on the way: as Go's `smtp.PlainAuth` has it."""
+    peer = server.sock.getpeername()[0] if server.sock is not None else ""
+    return bool(peer) and ipaddress.ip_address(str(peer).partition("%")[0]).is_loopback
+
+
 def compose_mail(sending: Sending) -> EmailMessage:
     """The mail: the same in every try, up to the boundary between its parts."""
     content, message = sending.content, sending.message
@@ -130,9 +142,10 @@ def compose_mail(sending: Sending) -> EmailMessage:
     mail["To"] = ", ".join(sending.value("to"))
     mail["Date"] = formatdate(message.created / 1e9)
     mail["Message-ID"] = f"<{_digest(message.id)}@{domain}>"
-    roots = " ".join(f"<alert.{_digest(alert.id)}@{domain}>" for alert in content.alerts[:_MOST_REFERENCES])
-    mail["References"] = roots
-    mail["In-Reply-To"] = roots.partition(" ")[0]
+    roots = [f"<alert.{_digest(alert.id)}@{domain}>" for alert in content.alerts[:_MOST_REFERENCES]]
+    earlier = [f"<{_digest(identity)}@{domain}>" for identity in message.earlier]
+    mail["References"] = " ".join([*roots, *earlier])
+    mail["In-Reply-To"] = earlier[-1] if earlier else roots[0]
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: holiday notices are not sent to us
     mail["X-Monitoring-Key"] = message.id
     mail.set_content(to_text(content))

@@ -103,6 +103,7 @@ def _refusal(error: urllib.error.HTTPError) -> MonitoringError:
         if "errorType" in problem:  # Prometheus' shape
             return kind(problem["error"])
         fix = f" ({problem['fix']})" if problem.get("fix") else ""
-        return kind(f"{problem['detail']}{fix}")
+        field = problem.get("field") or ""
+        return kind(f"{'' if problem['detail'].startswith(field) else f'{field}: '}{problem['detail']}{fix}")
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return kind(f"{error.url} answered {error.code}")

@@ -28,6 +28,7 @@ from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.dead_letters import KINDS, Letter
 from monitoring.pipeline.store.keys import ROLES, Keys
+from monitoring.pipeline.store.logs import days_due, open_logs
 from monitoring.pipeline.store.promises import Replays
 
 __all__ = ["dead_letters", "keys", "retention"]
@@ -201,6 +202,15 @@ def _letter(catalog: Catalog, letter_id: str) -> Letter:
     return found
 
 
+def _on_server(chosen: Settings, *, delete: bool) -> list[dict[str, Any]]:
+    """What has to go of events that lie on a server."""
+    with contextlib.closing(open_logs(chosen)) as store:
+        going = days_due(store, chosen, now_ns=wall_ns())
+        if delete and going:
+            store.delete(going)
+        return [item.describe() for item in going]
+
+
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @_json_option
@@ -216,6 +226,7 @@ def retention(dry_run: bool, as_json: bool) -> None:
             ages = chosen.ages("retention_services")
             outlived = service_ages.due(catalog, ages, now_ns=wall_ns(), going=[item.segment for item in going])
             found = [item.describe() for item in going] + [item.describe() for item in outlived]
+            found += _on_server(chosen, delete=not dry_run)
             if not dry_run:
                 policy.apply(catalog, going)
                 policy.sweep(catalog)
@@ -229,9 +240,8 @@ def retention(dry_run: bool, as_json: bool) -> None:
         return
     for item in found:
         verb = "would go" if dry_run else "gone"
-        click.echo(
-            f"{verb}: partition {item['partition']} segment {item['segment']}, {item['rows']} rows: {item['reason']}"
-        )
+        what = item.get("day") or f"partition {item['partition']} segment {item['segment']}"
+        click.echo(f"{verb}: {what}, {item['rows']} rows: {item['reason']}")
     total = sum(item["bytes"] for item in found)
     whole = sum("services" not in item for item in found)
     parts = f", parts of {len(found) - whole}" if whole < len(found) else ""

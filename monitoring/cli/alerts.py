@@ -7,23 +7,24 @@ of the login.
 from __future__ import annotations
 
 import contextlib
-import getpass
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
+from monitoring.cli import local
 from monitoring.cli.access import is_local, remote
+from monitoring.cli.alerting import base_url, dumps, json_option, me, opened, warn
 from monitoring.cli.charts import table
-from monitoring.cli.instance import noted_address
+from monitoring.cli.rule_desk import desk, members_of, rule_there
+from monitoring.cli.rules import rules
+from monitoring.cli.windows import windows
 from monitoring.pipeline import settings as settings_table
-from monitoring.pipeline.addresses import public_url
 from monitoring.pipeline.alerts.alert import OPEN, STATES
 from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.durations import seconds_of
-from monitoring.pipeline.alerts.files import dumps, parse
+from monitoring.pipeline.alerts.files import dumps as to_yaml
+from monitoring.pipeline.alerts.files import parse
 from monitoring.pipeline.alerts.rule import Rule
 from monitoring.pipeline.alerts.silence import matchers_of
 from monitoring.pipeline.bus.embedded import locate
@@ -33,39 +34,49 @@ from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import moment
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store import rule_files
+from monitoring.pipeline.store import matching
 from monitoring.pipeline.store.alerts import Alerts
-from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.observing import Observing
-from monitoring.pipeline.store.rules import Rules
 from monitoring.pipeline.store.silences import Silences
-from monitoring.pipeline.store.sqlite import open_store
 
 __all__ = ["alerts"]
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _TEST_SECONDS = 120.0
 """A backtest of a month may take a while; who waits at a terminal can end it."""
 
 
 @click.group()
 def alerts() -> None:
-    """Alerts: list, acknowledge, silence; rules: show, test, export."""
+    """Alerts: what is wrong, who takes care of it; rules, silences and maintenance windows.
+
+    \b
+        monitoring alerts list
+        monitoring alerts ack ID --comment 'looking into it'
+        monitoring alerts silence 'host=~batch-.*' --for 2h --reason 'the yearly report'
+        monitoring alerts rules
+        monitoring alerts test 'High CPU usage' --since 7d
+    """
+
+
+alerts.add_command(rules)
+alerts.add_command(windows)
 
 
 @alerts.command("list")
 @click.option("--state", default="open", show_default=True, help="open, all, or states divided by commas.")
-@_json_option
+@json_option
 def alerts_list(state: str, as_json: bool) -> None:
     """The alerts that are open, the newest first."""
     chosen = settings_table.load()
     if is_local(chosen):
-        with _control(chosen) as control:
+        with opened(chosen) as control:
             found = [alert.describe() for alert in _alerts(control, chosen).all(_states(state))]
     else:
         found = remote(chosen).call("GET", "alerts", query={"state": state, "limit": "1000"})["alerts"]
     if as_json:
-        click.echo(_dumps(found))
+        click.echo(dumps(found))
         return
     if not found:
         click.echo("nothing is wrong" if state == "open" else "none")
@@ -78,12 +89,12 @@ def alerts_list(state: str, as_json: bool) -> None:
 
 @alerts.command("show")
 @click.argument("identity", metavar="ID")
-@_json_option
+@json_option
 def alerts_show(identity: str, as_json: bool) -> None:
     """One alert with all that is known of it."""
     chosen = settings_table.load()
     if is_local(chosen):
-        with _control(chosen) as control:
+        with opened(chosen) as control:
             known = _alerts(control, chosen)
             alert = known.get(identity)
             found = {**alert.describe(), "links": known.links(alert)}
@@ -94,40 +105,66 @@ def alerts_show(identity: str, as_json: bool) -> None:
 
 @alerts.command("history")
 @click.argument("identity", metavar="ID")
-@_json_option
+@json_option
 def alerts_history(identity: str, as_json: bool) -> None:
     """All that happened to an alert, the oldest first."""
     chosen = settings_table.load()
     if is_local(chosen):
-        with _control(chosen) as control:
+        with opened(chosen) as control:
             found = _alerts(control, chosen).history(identity)
     else:
         found = remote(chosen).call("GET", "alerts", identity, "history")["history"]
     if as_json:
-        click.echo(_dumps(found))
+        click.echo(dumps(found))
         return
     for each in found:
         what = f"{each['from'] or '(new)'} -> {each['to']}" if each["kind"] == "transition" else each["kind"]
         value = "" if each["value"] is None else f" at {each['value']:g}"
         click.echo(f"{each['at'][:19]}  {what}{value}  by {each['actor']}  {each['note']}".rstrip())
+        for sent in each.get("deliveries", ()):
+            tries = f", {sent['attempts']} tries" if sent["attempts"] > 1 else ""
+            said = f": {sent['said']}" if sent["said"] else ""
+            click.echo(f"{(sent['at'] or '')[:19]:19}    {sent['channel']} {sent['state']}{tries}{said}")
 
 
 @alerts.command("ack")
 @click.argument("identity", metavar="ID")
 @click.option("--comment", default="", help="What you are about to do.")
-def alerts_ack(identity: str, comment: str) -> None:
-    """Take care of an alert: it is not escalated any further."""
-    _act("acknowledge", identity, comment)
-    click.echo(f"acknowledged {identity}")
+@json_option
+def alerts_ack(identity: str, comment: str, as_json: bool) -> None:
+    """Take care of an alert: it is not escalated any further. One that somebody else has stays theirs."""
+    found = _act("acknowledge", identity, comment)
+    if as_json:
+        click.echo(dumps(found))
+    elif found["already_acknowledged"]:
+        first = f"{found['acknowledged_at'][:19]}Z by {found['acknowledged_by']}"
+        click.echo(f"{identity} was acknowledged already, {first}" + ("; your comment was added" if comment else ""))
+    else:
+        click.echo(f"acknowledged {identity}")
 
 
 @alerts.command("resolve")
 @click.argument("identity", metavar="ID")
 @click.option("--comment", default="", help="What it was.")
-def alerts_resolve(identity: str, comment: str) -> None:
+@json_option
+def alerts_resolve(identity: str, comment: str, as_json: bool) -> None:
     """Say that an alert is over. If its condition still holds after the cooldown, it comes back."""
-    _act("resolve", identity, comment)
-    click.echo(f"resolved {identity}")
+    found = _act("resolve", identity, comment)
+    click.echo(dumps(found) if as_json else f"resolved {identity}")
+
+
+@alerts.command("comment")
+@click.argument("identity", metavar="ID")
+@click.argument("text")
+@json_option
+def alerts_comment(identity: str, text: str, as_json: bool) -> None:
+    """Add TEXT to the history of an alert, for whoever looks next.
+
+    \b
+        monitoring alerts comment 3f9a1c… 'the nightly job again'
+    """
+    found = _act("comment", identity, text)
+    click.echo(dumps(found) if as_json else f"added to {identity}")
 
 
 @alerts.command("silence")
@@ -135,7 +172,7 @@ def alerts_resolve(identity: str, comment: str) -> None:
 @click.option("--for", "length", default="1h", show_default=True, help="How long: 30m, 2h, 7d.")
 @click.option("--reason", default="", help="Why; needed.")
 @click.option("--expire", metavar="ID", help="End this silence now instead.")
-@_json_option
+@json_option
 def alerts_silence(matchers: tuple[str, ...], length: str, reason: str, expire: str | None, as_json: bool) -> None:
     """Silence alerts that meet every MATCHER, like 'rule=High CPU usage' 'host=~web-.*'; without one: list silences."""
     chosen = settings_table.load()
@@ -150,66 +187,43 @@ def alerts_silence(matchers: tuple[str, ...], length: str, reason: str, expire: 
     if not seconds:
         raise click.BadParameter(f"{length!r} is no duration: like 30m, 2h or 7d", param_hint="--for")
     if is_local(chosen):
-        with _control(chosen) as control:
+        with opened(chosen) as control:
             now = wall_ns()
             made = Silences(control).add(
-                matchers_of(list(matchers)), now, now + seconds * 1_000_000_000, _me(), reason
+                matchers_of(list(matchers)), now, now + seconds * 1_000_000_000, me(), reason
             )  # fmt: skip
-            found = made.describe(now)
+            found = {**made.describe(now), **matching.described(control, made.matchers)}
+        local.note(chosen, "silence.create", made.id, after=found)
     else:
         body = {"matchers": list(matchers), "ends_at": f"+{seconds}s", "reason": reason}
         found = remote(chosen).call("POST", "silences", body=body)
-    click.echo(_dumps(found) if as_json else f"silenced until {found['ends_at'][:19]}Z as {found['id']}")
-
-
-@alerts.command("rules")
-@_json_option
-def alerts_rules(as_json: bool) -> None:
-    """All rules with how their last evaluation went, and what is wrong in files of rules."""
-    chosen = settings_table.load()
-    if is_local(chosen):
-        with _control(chosen) as control:
-            found = {
-                "rules": [stored.describe() for stored in Rules(control).all()],
-                "files": [file.describe() for file in rule_files.files(control)],
-            }
-    else:
-        found = remote(chosen).call("GET", "rules")
+    warn(found["warnings"])
     if as_json:
-        click.echo(_dumps(found))
+        click.echo(dumps(found))
         return
-    rows = [[each["name"], each["kind"], each["source"], each["status"]["state"], each["status"]["note"][:80]]
-            for each in found["rules"]]  # fmt: skip
-    for line in table(["name", "kind", "from", "state", ""], rows) if rows else ():
-        click.echo(line.rstrip())
-    for file in found["files"]:
-        for error in file["errors"]:
-            click.echo(f"{file['path']}:{error['line']}: {error['message']}", err=True)
+    click.echo(
+        f"silenced until {found['ends_at'][:19]}Z as {found['id']}; it matches {found['matching']} open alerts now"
+    )
 
 
 @alerts.command("export")
 def alerts_export() -> None:
-    """All rules as a YAML file, on standard output."""
-    chosen = settings_table.load()
-    if is_local(chosen):
-        with _control(chosen) as control:
-            text = dumps([stored.rule for stored in Rules(control).all() if stored.rule.kind != "delivery"])
-    else:
-        text = remote(chosen).call("GET", "rules", "export")["yaml"]
-    click.echo(text, nl=False)
+    """All rules as a YAML file, on standard output; as `monitoring alerts rules export`."""
+    found = desk(settings_table.load()).listing()["rules"]
+    click.echo(to_yaml([members_of(each) for each in found if each["kind"] != "delivery"]), nl=False)
 
 
 @alerts.command("test")
 @click.argument("rule", metavar="RULE|FILE")
 @click.option("--since", default="7d", show_default=True, help="How far back: 7d, 12h, or a moment.")
 @click.option("--until", default="now", show_default=True)
-@_json_option
+@json_option
 def alerts_test(rule: str, since: str, until: str, as_json: bool) -> None:
     """When a rule would have fired over stored history: one by its name, or all of a YAML file."""
     chosen = settings_table.load()
     results = [_tested(chosen, each, since, until) for each in _rules_to_test(chosen, rule)]
     if as_json:
-        click.echo(_dumps(results))
+        click.echo(dumps(results))
         return
     for found in results:
         click.echo(f"{found['rule']}: fired {found['fired']} times in {found['evaluations']} evaluations,"
@@ -249,12 +263,9 @@ def _tested(chosen: Settings, rule: Rule | str, since: str, until: str) -> dict[
         )
         return found
     now = wall_ns()
-    with _control(chosen) as control, contextlib.closing(open_store(chosen)) as store:
+    with opened(chosen) as control, contextlib.closing(open_logs(chosen)) as store:
         if isinstance(rule, str):
-            stored = Rules(control).get(rule)
-            if stored is None:
-                raise PermanentError(f"there is no rule {rule!r}: `monitoring alerts rules` shows all")
-            rule = stored.rule
+            rule = members_of(rule_there(desk(chosen), rule))
         observing = Observing(chosen, control, store=store, streams=lambda: Streams(connect(locate(chosen))))
         with contextlib.closing(observing):
             tested = backtest(rule, observing, moment(since, now), moment(until, now), Deadline(_TEST_SECONDS))
@@ -269,32 +280,40 @@ def _members(rule: Rule) -> dict[str, Any]:
     return found
 
 
-def _act(what: str, identity: str, comment: str) -> None:
+def _act(what: str, identity: str, comment: str) -> dict[str, Any]:
+    """Do it; the alert afterwards as the API shows it."""
     chosen = settings_table.load()
     if not is_local(chosen):
-        remote(chosen).call("POST", "alerts", identity, what, body={"comment": comment})
-        return
-    with _control(chosen) as control:
-        getattr(_alerts(control, chosen), what)(identity, _me(), comment)
+        path = "comments" if what == "comment" else what
+        answer: dict[str, Any] = remote(chosen).call("POST", "alerts", identity, path, body={"comment": comment})
+        return answer
+    with opened(chosen) as control:
+        known = _alerts(control, chosen)
+        before = known.get(identity)
+        after = getattr(known, what)(identity, me(), comment)
+    local.note(chosen, f"alert.{what}", identity, before=before.describe(), after=after.describe())
+    return {**after.describe(), "already_acknowledged": before.state == "acknowledged"}
 
 
 def _expire(chosen: Settings, identity: str) -> None:
     if not is_local(chosen):
         remote(chosen).call("DELETE", "silences", identity)
         return
-    with _control(chosen) as control:
-        if Silences(control).expire(identity) is None:
-            raise PermanentError(f"there is no silence {identity}: `monitoring alerts silence` lists them")
+    with opened(chosen) as control:
+        gone = Silences(control).expire(identity)
+    if gone is None:
+        raise PermanentError(f"there is no silence {identity}: `monitoring alerts silence` lists them")
+    local.note(chosen, "silence.expire", identity, after=gone.describe(wall_ns()))
 
 
 def _list_silences(chosen: Settings, *, as_json: bool) -> None:
     if is_local(chosen):
-        with _control(chosen) as control:
+        with opened(chosen) as control:
             found = [silence.describe(wall_ns()) for silence in Silences(control).all()]
     else:
         found = remote(chosen).call("GET", "silences")["silences"]
     if as_json:
-        click.echo(_dumps(found))
+        click.echo(dumps(found))
         return
     rows = [[each["id"], each["state"], each["ends_at"][:19], each["author"], ", ".join(each["matchers"]),
              each["reason"]] for each in found]  # fmt: skip
@@ -304,7 +323,7 @@ def _list_silences(chosen: Settings, *, as_json: bool) -> None:
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(_dumps(found))
+        click.echo(dumps(found))
         return
     for name, value in found.items():
         if isinstance(value, dict):
@@ -323,24 +342,4 @@ def _states(text: str) -> tuple[str, ...]:
 
 
 def _alerts(control: Control, chosen: Settings) -> Alerts:
-    """Links lead to the API that runs here, whose port the shell of a command need not know."""
-    base = chosen.text("public_url") or noted_address(chosen.data)
-    return Alerts(control, base_url=base.rstrip("/") or public_url(chosen))
-
-
-@contextlib.contextmanager
-def _control(chosen: Settings) -> Iterator[Control]:
-    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
-        yield control
-
-
-def _me() -> str:
-    """Who acts, for the history."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "owner"
-
-
-def _dumps(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return Alerts(control, base_url=base_url(chosen))

@@ -10,18 +10,26 @@ from typing import Any
 import click
 import orjson
 
+from monitoring.cli import local
 from monitoring.cli.access import is_local, remote
+from monitoring.cli.alerting import base_url, warn
 from monitoring.cli.charts import table
+from monitoring.cli.instance import runs_here
 from monitoring.pipeline import settings as settings_table
+from monitoring.pipeline.channel_test import outcome, put_test
+from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.channel_kinds import KINDS
-from monitoring.pipeline.store.channels import Channels
+from monitoring.pipeline.store.channels import OF_ENVIRONMENT, Channels
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.outbox import Outbox
 
 __all__ = ["channels"]
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_TEST_SECONDS = 20.0
+"""How long a test waits for the far end: a delivery ends within fifteen."""
 _LISTS = ("to",)
 _MAPS = ("headers",)
 _NUMBERS = ("port", "rate_per_minute", "deadline_seconds")
@@ -80,9 +88,12 @@ def channels_add(name: str, kind: str, pairs: tuple[str, ...], default: bool, as
     if is_local(chosen):
         with _channels(chosen) as table_:
             found = table_.save(name, kind, config, default=default).describe()
+        local.note(chosen, "channel.save", name, after=found)
     else:
         body = {"kind": kind, "config": config, "default": default}
         found = remote(chosen).call("PUT", "channels", name, body=body)
+    if found["problem"]:
+        warn([f"nothing can be sent: {found['problem']}"])
     click.echo(orjson.dumps(found) if as_json else f"saved; try it with: monitoring channels test {name}")
 
 
@@ -124,8 +135,10 @@ def channels_remove(name: str) -> None:
         remote(chosen).call("DELETE", "channels", name)
     else:
         with _channels(chosen) as found:
-            if found.remove(name) is None:
-                raise PermanentError(_missing(name))
+            gone = found.remove(name)
+        if gone is None:
+            raise PermanentError(_missing(name))
+        local.note(chosen, "channel.remove", name, before=gone.describe())
     click.echo(f"removed {name}")
 
 
@@ -135,20 +148,19 @@ def channels_remove(name: str) -> None:
 def channels_test(name: str, as_json: bool) -> None:
     """Send a test message through the channel called NAME, now, and say what the far end said.
 
-    On the instance's own machine this command sends it itself, with what stands in its own environment.
+    Where `monitoring up` runs, its worker sends it, with the environment that real notifications have. Where nothing
+    runs, this command sends it itself, with the environment of this shell.
     """
     chosen = settings_table.load()
-    if is_local(chosen):
-        from monitoring.consumers.notify import test_now
-
-        with _channels(chosen) as found:
-            channel = found.get(name)
-        if channel is None:
-            raise PermanentError(_missing(name))
-        delivered, said = test_now(chosen, channel)
-        answer: dict[str, Any] = {"delivered": delivered, "said": said}
+    if not is_local(chosen):
+        answer: dict[str, Any] = remote(chosen).call("POST", "channels", name, "test")
+    elif runs_here(chosen.data):
+        answer = _test_by_worker(chosen, name)
     else:
-        answer = remote(chosen).call("POST", "channels", name, "test")
+        answer = _test_here(chosen, name)
+        warn(
+            ["nothing runs here: this was tried with the environment of this shell; that of `monitoring up` may differ"]
+        )
     if as_json:
         click.echo(orjson.dumps(answer))
     if not answer["delivered"]:
@@ -157,8 +169,32 @@ def channels_test(name: str, as_json: bool) -> None:
         click.echo(f"{name}: delivered: {answer['said']}")
 
 
+def _test_here(chosen: Settings, name: str) -> dict[str, Any]:
+    from monitoring.consumers.notify import test_now
+
+    with _channels(chosen) as found:
+        channel = found.get(name)
+    if channel is None:
+        raise PermanentError(_missing(name))
+    delivered, said = test_now(chosen, channel)
+    return {"delivered": delivered, "said": said}
+
+
+def _test_by_worker(chosen: Settings, name: str) -> dict[str, Any]:
+    """As over the API; the ticker sees within a second that there is something to deliver."""
+    with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
+        key = put_test(control, name, base_url(chosen), wall_ns())
+        answer = outcome(Outbox(control), key, _TEST_SECONDS)
+    if answer["delivered"] is None:
+        answer["said"] = f"no worker has taken it within {_TEST_SECONDS:g} s; `monitoring status` tells more"
+    return answer
+
+
 def _missing(name: str) -> str:
-    return f"there is no channel {name!r}: `monitoring channels list` shows all"
+    hint = (
+        " (those of ENABLE_EMAIL_ALERTS and ENABLE_SLACK_ALERTS: where these are set)" if name in OF_ENVIRONMENT else ""
+    )
+    return f"there is no channel {name!r}: `monitoring channels list` shows all{hint}"
 
 
 @contextlib.contextmanager

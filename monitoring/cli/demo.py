@@ -7,6 +7,7 @@ import time
 
 import click
 
+from monitoring.cli.oncall import OnCall
 from monitoring.consumers import stop
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.errors import MonitoringError
@@ -63,12 +64,21 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> float:
     show_default=True,
     help="Requests of users a second; each makes about four events.",
 )
+@click.option(
+    "--at",
+    type=click.FloatRange(0, 60, max_open=True),
+    default=0.0,
+    show_default=True,
+    metavar="MINUTE",
+    help="The minute of the story's hour at which the past ends: at 9 the deploy has broken it.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed plays the same piece.")
-def demo(minutes: float | None, forever: bool, history: float, speed: float, rate: float, seed: int) -> None:
+def demo(minutes: float | None, forever: bool, history: float, speed: float, rate: float, at: float, seed: int) -> None:
     """Play an LLM platform into a running instance: traffic, a bad deploy, fine-tuning, evaluations, a full disk.
 
     It goes to the instance whose data directory MONITORING_DATA_DIR names, or to MONITORING_URL with
-    MONITORING_API_KEY, as from any service. All of it has environment:demo.
+    MONITORING_API_KEY, as from any service. All of it has environment:demo. Alerts about it are acknowledged after a
+    while, as by somebody on call.
 
     \b
     Six hours of the past in a minute, then live until Ctrl-C:
@@ -76,15 +86,18 @@ def demo(minutes: float | None, forever: bool, history: float, speed: float, rat
     """
     if forever and minutes is not None:
         raise click.UsageError("--minutes and --forever contradict each other")
+    if at * 60 > history * speed:
+        raise click.UsageError(f"--at {at:g} needs a --history of {at / speed:g}m at least")
     lasts = float("inf") if forever else (60.0 if minutes is None else minutes) * 60
-    play = Play(settings_table.load(), Piece(history, speed, rate, seed))
+    chosen = settings_table.load()
+    play = Play(chosen, Piece(history, speed, rate, seed, at * 60))
     stop.reset()
     stop.handle_signals()
     click.echo(_LOOK)
     safe = False
     try:
         _past(play, history)
-        _present(play, lasts)
+        _present(play, lasts, OnCall(chosen, lambda text: click.echo(text, err=True)))
     finally:
         safe = play.close()
         logs, metrics = play.counters()
@@ -109,11 +122,12 @@ def _past(play: Play, seconds: float) -> None:
     play.past(stop.requested, progress)
 
 
-def _present(play: Play, seconds: float) -> None:
+def _present(play: Play, seconds: float, on_call: OnCall) -> None:
     ends = time.monotonic() + seconds
     told_at, told = time.monotonic(), play.counters()[0].emitted
     while not stop.requested() and time.monotonic() < ends:
         play.present()
+        on_call.look()
         stop.wait(min(STEP_SECONDS, max(0.0, ends - time.monotonic())))
         if (passed := time.monotonic() - told_at) >= _LINE_SECONDS:
             events = play.counters()[0].emitted

@@ -15,16 +15,18 @@ from monitoring.pipeline.errors import AlreadyRunning, MonitoringError
 from monitoring.pipeline.process import alive
 from monitoring.pipeline.settings import Settings
 
-__all__ = ["LOCK_FILE", "make_data", "noted_address", "own"]
+__all__ = ["LOCK_FILE", "make_data", "noted_address", "own", "runs_here"]
 
 LOCK_FILE = "up.lock"
 
 
 def make_data(chosen: Settings) -> None:
-    """The data directory with its catalog and admin key, made on first use."""
+    """The data directory with its catalog and admin key, made on first use. Raises SettingsError."""
     from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
     from monitoring.pipeline.store.keys import ensure_admin_key
+    from monitoring.pipeline.store.logs import check_logs
 
+    check_logs(chosen)
     chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     Catalog.create_or_open(chosen.data / CATALOG_FILE, partitions=chosen.whole("partitions")).close()
     ensure_admin_key(chosen.data)
@@ -63,6 +65,19 @@ def noted_address(data: Path) -> str:
         return ""
     try:
         return _noted(handle)[1]
+    finally:
+        os.close(handle)
+
+
+def runs_here(data: Path) -> bool:
+    """Whether a `monitoring up` of this data directory runs on this machine."""
+    try:
+        handle = os.open(data / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        pid, address = _noted(handle)
+        return bool(address) and alive(pid)
     finally:
         os.close(handle)
 

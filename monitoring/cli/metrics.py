@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,6 +30,7 @@ _POINTS = 120
 """Steps of a chart for which no step was given: a terminal shows two a column."""
 _ROUND_SECONDS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
 _ROWS = 15
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LEGEND = 12
 """Lines that are named below the chart; more are counted."""
 
@@ -72,8 +75,32 @@ def metrics(
         return
     for line in _rendered(answer["data"], asked, named.unit if named else ""):
         click.echo(line)
+    if _NAME.fullmatch(expression) and not answer["data"]["result"]:
+        for line in _nearest(expression, [*NAMED, *_names(chosen)]):
+            click.echo(line)
     for note in (*answer.get("warnings", ()), *answer.get("infos", ())):
         click.echo(f"monitoring: {safe(note)}", err=True)
+
+
+def _nearest(name: str, known: Sequence[str]) -> Iterator[str]:
+    """What else may have been meant by a name that nothing has."""
+    near = difflib.get_close_matches(name, known, n=3)
+    if name not in known and near:
+        yield f"nothing is called {name!r}; did you mean {' or '.join(near)}?"
+
+
+def _names(chosen: Settings) -> list[str]:
+    """The names of all metrics. Raises PermanentError."""
+    if not is_local(chosen):
+        found: list[str] = remote(chosen).ask("prometheus/api/v1/label/__name__/values", {})["data"]
+        return found
+    from monitoring.pipeline.query.ranges import LATEST
+    from monitoring.pipeline.store.metric_source import MetricSource
+    from monitoring.pipeline.store.metrics import open_metrics
+
+    with contextlib.closing(open_metrics(chosen)) as store:
+        source = MetricSource(store, deadline=Deadline(chosen.number("query_timeout")))
+        return source.label_values("__name__", [], 0, LATEST // _MS)
 
 
 def _list(as_json: bool) -> None:

@@ -23,8 +23,8 @@ from monitoring.pipeline.status import gather
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
+from monitoring.pipeline.store.logs import open_logs
 from monitoring.pipeline.store.verify import PartitionReport
-from monitoring.pipeline.store.verify import verify as verify_store
 
 __all__ = ["config", "status", "verify"]
 
@@ -161,8 +161,8 @@ def verify(as_json: bool) -> None:
     chosen = settings_table.load()
     if not (chosen.data / CATALOG_FILE).exists():
         raise SettingsError(f"{chosen.data} holds no store: set MONITORING_DATA_DIR; verify reads the files themselves")
-    with contextlib.closing(Catalog(chosen.data / CATALOG_FILE)) as catalog:
-        report = verify_store(catalog, progress=_quiet if as_json or not sys.stderr.isatty() else _say)
+    with contextlib.closing(open_logs(chosen)) as store:
+        report = store.verify(progress=_quiet if as_json or not sys.stderr.isatty() else _say)
     if as_json:
         click.echo(orjson.dumps({"sound": not report.findings, **asdict(report)}, option=orjson.OPT_INDENT_2))
     else:

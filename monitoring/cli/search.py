@@ -19,6 +19,7 @@ from monitoring.cli.sources import Counted, Found, Source, open_source
 from monitoring.pipeline import settings
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.errors import QuerySyntaxError, RetryableError, StoreCorrupt
+from monitoring.pipeline.query.advice import advice
 from monitoring.pipeline.query.aggregate import AggregateInvalid, aggregates
 from monitoring.pipeline.query.context import MAX_NEIGHBOURS
 from monitoring.pipeline.query.export import EXPORT_PAGE, FORMATS, Format, header, lines
@@ -141,7 +142,8 @@ def logs(
         query,
         text,
         follow=follow,
-        until=until is not None,
+        since=since,
+        until=until,
         alone=bool(histogram or facets or stats or patterns or export or context is not None),
     )
     write = _json_line if as_json else event_lines
@@ -179,21 +181,27 @@ def logs(
         _say_behind(source, end)
 
 
-def _check(query: tuple[str, ...], text: str, *, follow: bool, until: bool, alone: bool) -> None:
-    """End here, and say why, where this cannot be run."""
+def _check(
+    query: tuple[str, ...], text: str, *, follow: bool, since: int, until: int | None, alone: bool
+) -> None:  # fmt: skip
+    """End here, and say why, where this cannot be run; say what may have been meant otherwise."""
     for word in query:
         if word.startswith("--"):
             raise click.UsageError(f"no option {word}; to search for such a word, put it in double quotes")
-    if follow and until:
+    if follow and until is not None:
         raise click.UsageError("--follow has no end: leave --until out")
     if follow and alone:
         raise click.UsageError("--follow shows events as they arrive, and nothing else")
+    if until is not None and since > until:
+        raise click.UsageError(f"--until {_brief(until)} is before --since {_brief(since)} (left out: an hour ago)")
     try:
         parse(text)
     except QuerySyntaxError as error:
         click.echo(f"monitoring: {error}", err=True)
         click.echo(_pointed(text, error.column), err=True)
         raise click.exceptions.Exit(2) from None
+    for hint in advice(text):
+        _say(hint)
 
 
 def _pointed(text: str, column: int) -> str:

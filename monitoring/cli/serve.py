@@ -15,6 +15,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from monitoring.api.app import create_app
+from monitoring.cli.own_log import OwnLog, record
 from monitoring.cli.webworker import RELOAD_SECONDS, Worker  # with gthread, whose memory is shared over the fork
 from monitoring.pipeline.process import die_with_parent, prepare
 from monitoring.pipeline.query.parse import parse
@@ -28,6 +29,8 @@ needed is never started; a thread costs its stack and a few open files."""
 _GRACE_SECONDS = 2
 """Requests in progress may take so long to end: everything stops within five."""
 _KEEPALIVE_SECONDS = 15
+_LINE_BYTES = 8190
+"""The most that gunicorn allows, and what Apache does: a list of 200 ids to search for fits."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -41,6 +44,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
 
     def __init__(self, settings: Settings, listener: int) -> None:
         self._settings = settings
+        self._own_log: OwnLog | None = None
         self._options: dict[str, Any] = {
             "bind": f"fd://{listener}",
             "worker_class": Worker,
@@ -49,9 +53,11 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
             "preload_app": True,
             "graceful_timeout": _GRACE_SECONDS,
             "keepalive": _KEEPALIVE_SECONDS,
+            "limit_request_line": _LINE_BYTES,
             "loglevel": "warning",
             "proc_name": "monitoring",
-            "post_fork": _post_fork,
+            "post_fork": self._post_fork,
+            "worker_exit": self._worker_exit,
             "worker_tmp_dir": _memory_dir(),
             "control_socket_disable": True,  # it would open a socket through which others could steer it
         }
@@ -66,13 +72,25 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no annotat
     def load(self) -> Flask:
         """The application, made before the fork; the search grammar with it, or the first query takes half a second."""
         parse("*")
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        if self._logs:
+            record(app, self._settings)
+        return app
 
+    @property
+    def _logs(self) -> bool:
+        return self._settings.text("api_log") != "off"
 
-def _post_fork(arbiter: Any, worker: Any) -> None:
-    die_with_parent(arbiter.pid)
-    worker.cfg.set("graceful_timeout", RELOAD_SECONDS)  # of a reload: a stop is the arbiter's, which has its own
-    worker.app.wsgi().extensions["monitoring"].stopping = lambda: not worker.alive
+    def _post_fork(self, arbiter: Any, worker: Any) -> None:
+        die_with_parent(arbiter.pid)
+        worker.cfg.set("graceful_timeout", RELOAD_SECONDS)  # of a reload: a stop is the arbiter's, which has its own
+        worker.app.wsgi().extensions["monitoring"].stopping = lambda: not worker.alive
+        if self._logs:
+            self._own_log = OwnLog(self._settings)
+
+    def _worker_exit(self, arbiter: Any, worker: Any) -> None:
+        if self._own_log is not None:
+            self._own_log.close()
 
 
 def _memory_dir() -> str | None:

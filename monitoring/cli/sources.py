@@ -18,7 +18,8 @@ from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST, format_ns, moment
 from monitoring.pipeline.query.search import Order
 from monitoring.pipeline.settings import Settings
-from monitoring.pipeline.store.sqlite import SqliteStore, open_store
+from monitoring.pipeline.store.interface import LogStore
+from monitoring.pipeline.store.logs import open_logs
 
 __all__ = ["Counted", "Found", "Source", "open_source"]
 
@@ -85,14 +86,14 @@ def open_source(settings: Settings) -> Iterator[Source]:
     if not is_local(settings):
         yield _Http(remote(settings))
         return
-    with contextlib.closing(open_store(settings)) as store:
+    with contextlib.closing(open_logs(settings)) as store:
         yield _Directory(settings, store)
 
 
 class _Directory:
     """The files themselves: no server needs to run."""
 
-    def __init__(self, settings: Settings, store: SqliteStore) -> None:
+    def __init__(self, settings: Settings, store: LogStore) -> None:
         self._settings, self._store = settings, store
         self._streams: Streams | None = None
 

@@ -1,7 +1,7 @@
 """Processes that run together: forked from one that has loaded everything, restarted when they fall, ended in order.
 
 The supervisor has one thread and does nothing but wait, so its forks are clean and its children share the
-memory of what it has imported: seven processes cost what two would, each started by itself. They die with
+memory of what it has imported: six processes cost what two would, each started by itself. They die with
 it, even when it is killed.
 """
 

@@ -4,8 +4,7 @@ monitoring up
   |-- valkey-server       the bus, where none is named
   |-- api                 gunicorn and its one process of threads
   |-- drain-1 …           workers of the drain queue, each with a work-horse
-  |-- alerts              a worker of the alerts queue: nothing else may hold up an alert
-  |-- jobs                a worker of the other queues
+  |-- jobs                a worker of the other queues, a work-horse for each: none holds up another
   `-- ticker              starts what should run; adopts what dead producers left in the spool; in threads of its
                           own, measures this host, unless MONITORING_COLLECTORS leaves that out
 
@@ -127,11 +126,8 @@ class _Product:
         def drain() -> None:
             _work(self._settings, self._url(), ["drain"])
 
-        def alerts() -> None:
-            _work(self._settings, self._url(), ["alerts"])
-
         def other() -> None:
-            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue not in ("drain", "alerts")])
+            _work(self._settings, self._url(), [queue for queue in jobs.QUEUES if queue != "drain"])
 
         def serve_api() -> None:
             from monitoring.cli.serve import serve
@@ -146,7 +142,6 @@ class _Product:
         return [
             Child("api", serve_api, order=0),
             *(Child(f"drain-{number + 1}", drain, order=1) for number in range(self._settings.whole("workers"))),
-            Child("alerts", alerts, order=1),
             Child("jobs", other, order=1),
             Child("ticker", tick, order=1),
         ]

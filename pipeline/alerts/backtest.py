@@ -10,6 +10,7 @@ from typing import Any
 
 from monitoring.pipeline.alerts.alert import Alert
 from monitoring.pipeline.alerts.evaluate import Sources
+from monitoring.pipeline.alerts.evaluate_heartbeat import by_origin
 from monitoring.pipeline.alerts.evaluate_logs import COUNT, labels_of
 from monitoring.pipeline.alerts.evaluate_metric import groups
 from monitoring.pipeline.alerts.moving import Moved, moved
@@ -163,8 +164,8 @@ def _counts(made: Backtest, sources: Sources, deadline: Deadline) -> Iterator[Ob
     length = max(1, round(window / made.step))
     if length * made.step != window:
         made.notes.append(f"the window counts as {length * made.step / _SECOND:g} s: whole steps")
-    if rule.kind == "heartbeat" and not rule.query:
-        made.notes.append("only logs were looked at; live, metrics are signs of life as well")
+    if rule.kind == "heartbeat" and by_origin(rule):
+        _add_metrics(made, sources, cells, answer.grid.first)
     labels = {key: labels_of(rule.group_by, key) for key in cells}
     marks = {key: fingerprint(rule.name, each) for key, each in labels.items()}
     sums, last, first = dict.fromkeys(cells, 0), dict.fromkeys(cells, -1), dict.fromkeys(cells, -1)
@@ -181,6 +182,20 @@ def _counts(made: Backtest, sources: Sources, deadline: Deadline) -> Iterator[Ob
         at = answer.grid.first + (number + 1) * made.step
         if at >= made.start:
             yield Observation(min(at, made.end), found, 0.0)
+
+
+def _add_metrics(
+    made: Backtest, sources: Sources, cells: dict[tuple[Any, ...], dict[int, int]], first: int
+) -> None:  # fmt: skip
+    """Signs of life in metrics, beside those in logs; metrics may be kept for a shorter time."""
+    earliest = -1
+    for key, steps in sources.moments(made.rule.group_by, first, made.end, made.step).items():
+        for number in steps:
+            cells[key][number] += 1
+        earliest = min(steps) if earliest < 0 else min(earliest, *steps)
+    if earliest > 0:
+        since = rfc3339(first + earliest * made.step)
+        made.notes.append(f"there are metrics since {since}; before that only logs are signs of life")
 
 
 def _value(made: Backtest, total: int, number: int, first: int, last: int) -> float | None:

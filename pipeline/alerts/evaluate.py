@@ -61,6 +61,12 @@ class Sources(Protocol):
         """Groups, by these labels, that sent metrics in a range: when first, and when last."""
         ...
 
+    def moments(
+        self, names: Sequence[str], start_ns: int, end_ns: int, step_ns: int
+    ) -> Mapping[tuple[str, ...], set[int]]:  # fmt: skip
+        """The same groups: in which steps from `start_ns` on each sent metrics."""
+        ...
+
     def undelivered(self, since_ns: int) -> Mapping[str, int]:
         """Channels with notices that failed since a moment, and how many."""
         ...

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from monitoring.pipeline.alerts.evaluate import Evaluation, Looking, Sources, observed
 from monitoring.pipeline.alerts.evaluate_logs import COUNT, counted, labels_of
-from monitoring.pipeline.alerts.rule import fingerprint
+from monitoring.pipeline.alerts.rule import Rule, fingerprint
 from monitoring.pipeline.errors import RetryableError
 from monitoring.pipeline.query.statistics import MAX_ROWS
 from monitoring.pipeline.store.seen import Seen
 
-__all__ = ["evaluate"]
+__all__ = ["by_origin", "evaluate"]
 
 _SECOND = 1_000_000_000
 _LOOKED = "-"
@@ -54,7 +54,7 @@ def _present(looking: Looking, sources: Sources) -> dict[str, Mapping[str, str]]
     rule = looking.rule
     start = looking.at - rule.window_seconds * _SECOND
     found = [labels for labels, _ in counted(looking, sources, start, looking.at)]
-    if _by_origin(looking):
+    if by_origin(rule):
         found += [labels_of(rule.group_by, key) for key in sources.present(rule.group_by, start, looking.at)]
     return {fingerprint(rule.name, labels): labels for labels in found if labels}
 
@@ -74,7 +74,7 @@ def _earlier(looking: Looking, sources: Sources) -> dict[str, Seen]:
         key = row.group[:-1]
         first, last = moments.get(key, (begin, begin))
         moments[key] = (min(first, begin), min(looking.at, max(last, begin + answer.grid.interval)))
-    if _by_origin(looking):
+    if by_origin(rule):
         for key, (first, last) in sources.present(rule.group_by, start, looking.at).items():
             known = moments.get(key, (first, last))
             moments[key] = (min(known[0], first), max(known[1], last))
@@ -84,6 +84,6 @@ def _earlier(looking: Looking, sources: Sources) -> dict[str, Seen]:
     }  # fmt: skip
 
 
-def _by_origin(looking: Looking) -> bool:
+def by_origin(rule: Rule) -> bool:
     """Whether metrics can be asked as well: without a query, by what every series says."""
-    return not looking.rule.query and all(name in _OF_METRICS for name in looking.rule.group_by)
+    return not rule.query and all(name in _OF_METRICS for name in rule.group_by)

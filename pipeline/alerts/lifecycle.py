@@ -18,6 +18,7 @@ from dataclasses import replace
 from monitoring.pipeline.alerts.alert import Alert, Entry, alert_id, labels_of
 from monitoring.pipeline.alerts.observation import Finding
 from monitoring.pipeline.alerts.rule import Rule, fingerprint
+from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import PermanentError
 
 __all__ = ["CONDITION_GONE", "FLAPS", "QUIET_NS", "REOPEN_NS", "acknowledge", "close", "observe", "reopens", "resolve"]
@@ -149,7 +150,8 @@ def resolve(alert: Alert, actor: str, comment: str, at: int) -> tuple[Alert, lis
     Raises PermanentError for one that is resolved already.
     """
     if not alert.open:
-        raise PermanentError("state: the alert is resolved already")
+        when = f" since {rfc3339(alert.resolved)}" if alert.resolved is not None else ""
+        raise PermanentError(f"state: the alert is resolved already{when}")
     ended, entries = _end(alert, at, comment, actor, by_hand=True)
     return ended or alert, entries
 

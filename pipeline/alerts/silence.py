@@ -19,6 +19,7 @@ __all__ = ["MAX_MATCHERS", "Silence", "matcher_of", "matchers_of", "matches", "s
 MAX_MATCHERS = 16
 _LONGEST = 1024
 _MATCHER = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_MEMBERS = {"name", "value", "isRegex", "isEqual"}
 _FIX = 'like ["rule=High CPU usage", "host=~web-.*"]'
 
 
@@ -54,7 +55,12 @@ class Silence:
 
 
 def matchers_of(given: Any) -> tuple[Matcher, ...]:
-    """Matchers out of texts such as `host=~web-.*`. Raises RuleInvalid: at least one is needed, or all is silent."""
+    """Matchers out of texts such as `host=~web-.*`. Raises RuleInvalid: at least one is needed, or all is silent.
+
+    Those of Alertmanager, `{"name": "host", "value": "web-.*", "isRegex": true}`, and an object of labels do as well.
+    """
+    if isinstance(given, Mapping):
+        given = [{"name": name, "value": value} for name, value in given.items()]
     if not isinstance(given, list) or not 0 < len(given) <= MAX_MATCHERS:
         raise RuleInvalid("matchers", f"not a list of 1 to {MAX_MATCHERS} matchers", _FIX)
     return tuple(matcher_of(text) for text in given)
@@ -62,6 +68,9 @@ def matchers_of(given: Any) -> tuple[Matcher, ...]:
 
 def matcher_of(text: Any) -> Matcher:
     """One of them. Raises RuleInvalid."""
+    if isinstance(text, Mapping) and set(text) <= _MEMBERS and isinstance(text.get("value"), str):
+        equal, regex = text.get("isEqual", True), text.get("isRegex", False)
+        text = f"{text.get('name')}{'=' if equal else '!'}{'~' if regex else '' if equal else '='}{text['value']}"
     found = _MATCHER.fullmatch(text) if isinstance(text, str) and len(text) <= _LONGEST else None
     if found is None:
         raise RuleInvalid("matchers", f"{str(text)[:60]!r} is no matcher", _FIX)

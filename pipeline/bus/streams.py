@@ -11,6 +11,7 @@ cluster slot:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +25,7 @@ from redis.retry import Retry
 from monitoring.pipeline.bus.cluster import ClusterClient, is_cluster
 from monitoring.pipeline.bus.frame import Frame
 from monitoring.pipeline.bus.readers import Readers
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SettingsError, SignalUnknown
 
 __all__ = [
     "META_KEY",
@@ -62,6 +63,9 @@ _MEMORY_CHECK_SECONDS = 1.0
 _PACK_BYTES = 6000
 """Arguments larger than this are sent as they are instead of being joined; the client's own default."""
 
+_UNEXPECTED = re.compile(r"unexpected keyword argument '([^']{1,60})'")
+_NOBODY = re.compile(r"Error (?:2|61|111) connecting to (.+?)\. ")
+"""ENOENT of a socket that is a file; ECONNREFUSED of macOS and Linux."""
 _UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError)
 _NOT_NOW = (
     redis.exceptions.ReadOnlyError,
@@ -99,20 +103,30 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> redis.Redis:
     """A client of this server (redis://, rediss://, unix://) or cluster (redis+cluster://). Never retries by itself.
 
     A retry of XADD inside the client would publish a frame twice; who calls knows better. Connects with its first
-    command. Raises ValueError for a URL that cannot be used.
+    command. Raises SettingsError for a URL that cannot be used.
     """
     # hiredis, where it is installed, copies a frame three times to pack it: 260 us of CPU for 280 KB against 10.
     packer = PythonRespSerializer(_PACK_BYTES, _encode)
-    if is_cluster(url):
-        return ClusterClient(url, timeout_seconds=timeout_seconds, packer=packer)
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        command_packer=packer,
-    )
+    try:
+        if is_cluster(url):
+            return ClusterClient(url, timeout_seconds=timeout_seconds, packer=packer)
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            command_packer=packer,
+        )
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing; an option that there is not shows here
+    except ValueError as error:
+        raise SettingsError(f"the URL of the bus cannot be used: {error}") from None
+    except TypeError as error:
+        option = _UNEXPECTED.search(str(error))
+        problem = f"there is no option {option[1]}; take it out of the URL" if option else str(error)
+        raise SettingsError(f"the URL of the bus cannot be used: {problem}") from None
+    return client
 
 
 def _encode(value: Any) -> bytes | memoryview:
@@ -347,6 +361,14 @@ def _check_fit(name: str, info: Mapping[str, Any]) -> None:
         )
 
 
+def _why(error: Exception) -> str:
+    """What the client says, or what to do where nothing is there to answer."""
+    nobody = _NOBODY.match(str(error))
+    if nobody is None:
+        return str(error)
+    return f"nothing listens at {nobody[1]}: start `monitoring up`, or the server that MONITORING_BUS_URL names"
+
+
 def exchange(action: Callable[[], Any]) -> Any:
     """Run one exchange with the server and turn its errors into ours, those of Transport."""
     try:
@@ -358,7 +380,7 @@ def exchange(action: Callable[[], Any]) -> Any:
     except redis.exceptions.OutOfMemoryError as error:
         raise BusFull("the bus is at its maxmemory") from error
     except _UNAVAILABLE as error:
-        raise BusUnavailable(f"the bus did not answer: {error}") from error
+        raise BusUnavailable(f"the bus did not answer: {_why(error)}") from error
     except redis.exceptions.RedisClusterException as error:
         raise _of_cluster(error) from error
     except _NOT_NOW as error:

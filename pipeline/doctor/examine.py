@@ -10,7 +10,7 @@ import apsw
 from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.bus.streams import Streams
 from monitoring.pipeline.clock import wall_ns
-from monitoring.pipeline.doctor import bus, instance, machine, notices
+from monitoring.pipeline.doctor import bus, instance, machine, notices, rules
 from monitoring.pipeline.doctor.finding import Examined, Finding, problem
 from monitoring.pipeline.errors import MonitoringError, SettingsError
 from monitoring.pipeline.settings import Settings
@@ -46,6 +46,7 @@ CHECKS: dict[str, Check] = {
     "ticker": instance.ticker_runs,
     "lag": instance.lag_small,
     "dead-letters": instance.dead_letters_looked_at,
+    "rules": rules.rules_work,
     "mail": notices.mail_server_answers,
     "slack": notices.slack_webhook_right,
     "public-url": notices.public_url_reachable,

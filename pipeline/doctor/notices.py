@@ -14,6 +14,8 @@ from monitoring.pipeline.store.channels import of_environment
 __all__ = ["mail_server_answers", "public_url_reachable", "slack_webhook_right"]
 
 _TIMEOUT_SECONDS = 5.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""A password does not leave the machine on its way to these."""
 _SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 
 
@@ -33,7 +35,7 @@ def mail_server_answers(seen: Examined) -> Finding:
         else:
             with smtplib.SMTP(host, port, "doctor", timeout=_TIMEOUT_SECONDS) as server:
                 server.ehlo()
-                if seen.settings.text("smtp_username") and not server.has_extn("starttls"):
+                if host not in LOOPBACK and seen.settings.text("smtp_username") and not server.has_extn("starttls"):
                     return problem(
                         f"{host}:{port} offers no STARTTLS, and a password would go in the clear",
                         "use port 587 or 465 of the mail server, or leave SMTP_USERNAME out",

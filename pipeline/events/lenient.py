@@ -26,10 +26,12 @@ from monitoring.pipeline.events.timestamps import from_number, from_text, usual
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_FIELDS",
     "MAX_RAW_BYTES",
     "UNSAID",
     "Defaults",
     "NotAnEvent",
+    "check_fields",
     "complete",
     "decode",
     "event_from_json_line",
@@ -40,6 +42,9 @@ __all__ = [
 
 MAX_DEPTH = 32
 """Deepest nesting of an event. Real events stay below ten; SQLite's JSON ends at 1,000, orjson's writer at 254."""
+MAX_FIELDS = 1000
+"""Members of an event's attributes, nested ones included. Somebody's data under keys of their own, not a log line, has
+more; Elasticsearch allows a whole index so many. Events in use have up to a hundred."""
 MAX_RAW_BYTES = 64 << 10
 """What is kept of input that could not be understood: enough to repair and replay all but the largest."""
 MAX_NAME_CHARS = 256
@@ -412,7 +417,20 @@ def _attributes(record: Record, plan: _Plan, aside: Record) -> str:
     text = orjson.dumps(attributes)
     if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _deeper(attributes, MAX_DEPTH):
         raise NotAnEvent(f"nested deeper than {MAX_DEPTH} levels")
+    check_fields(attributes, text)
     return text.decode()
+
+
+def check_fields(attributes: Record, text: bytes) -> None:
+    """Raises NotAnEvent where these attributes, `text` in JSON, have too many members. Costs nothing for short ones."""
+    if len(text) > 4 * MAX_FIELDS and text.count(b'":') > MAX_FIELDS and _members(attributes) > MAX_FIELDS:
+        raise NotAnEvent(f"more than {MAX_FIELDS} fields")
+
+
+def _members(value: Any) -> int:
+    """How many members the objects in a value have."""
+    inner = value.values() if type(value) is dict else value if type(value) is list else ()
+    return (len(value) if type(value) is dict else 0) + sum(map(_members, inner))
 
 
 def _deeper(value: Any, depth: int) -> bool:

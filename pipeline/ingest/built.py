@@ -13,7 +13,7 @@ import orjson
 from monitoring.pipeline.events.aliases import NESTED_ROLES
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event
 from monitoring.pipeline.events.formats.format import original_time
-from monitoring.pipeline.events.lenient import MAX_NAME_CHARS, Defaults, NotAnEvent
+from monitoring.pipeline.events.lenient import MAX_NAME_CHARS, Defaults, NotAnEvent, check_fields
 
 __all__ = ["Group", "build", "exception_of", "group_of"]
 
@@ -121,9 +121,11 @@ def build(
 
 def _text(attributes: dict[str, Any]) -> str:
     try:
-        return orjson.dumps(attributes).decode()
+        text = orjson.dumps(attributes)
     except TypeError as error:  # an integer beyond 64 bits
         raise NotAnEvent(f"attributes: {error}") from None
+    check_fields(attributes, text)
+    return text.decode()
 
 
 def _check_size(event: Event) -> None:

@@ -104,11 +104,7 @@ def publisher_from(
 
 
 def _streams(url: str, settings: Settings) -> StreamTransport:
-    try:
-        client = connect(url)
-    except ValueError as error:
-        raise SettingsError(f"the URL of the bus cannot be used: {error}") from None
-    return StreamTransport(client, stream_length=settings.whole("stream_length"))
+    return StreamTransport(connect(url), stream_length=settings.whole("stream_length"))
 
 
 def _is_ours(url: str) -> bool:

@@ -34,7 +34,6 @@ from monitoring.pipeline.publish.buffer import Batch, Buffer, text_bytes
 from monitoring.pipeline.publish.outbox import Outbox
 from monitoring.pipeline.publish.packing import Packed, Packing, pack
 from monitoring.pipeline.publish.plan import Plan
-from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.publish.yielding import Yielding
 
 __all__ = ["Flusher"]
@@ -75,7 +74,7 @@ class Flusher:
         self.transport: Transport | None = None
         self.breaker = Breaker(random.random)
         self._spool_breaker = Breaker(random.random)
-        self._spool = Spool(plan.spool_dir, max_bytes=plan.spool_bytes) if plan.spool_dir else None
+        self._spool = plan.spool
         self._adopter = Adopter(self._spool) if self._spool else None
         self._packed: deque[Packed] = deque()
         self._told: dict[str, int] = {}

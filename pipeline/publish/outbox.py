@@ -22,7 +22,10 @@ from monitoring.pipeline.bus.streams import Reply, Transport
 from monitoring.pipeline.errors import IngestRefused, MonitoringError
 from monitoring.pipeline.publish.journal import Journal
 
-__all__ = ["Outbox", "Progress", "by_lane"]
+__all__ = ["ChoosePartition", "Outbox", "Progress", "by_lane"]
+
+ChoosePartition = Callable[[str, int], int]
+"""Given a lane and how many partitions there are: the number of the one for it."""
 
 _TRIP_FRAMES = 16
 _TRIP_BYTES = 4 << 20

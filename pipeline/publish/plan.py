@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from monitoring.pipeline.bus.streams import Transport
 from monitoring.pipeline.clock import NowNs
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import Signal
+from monitoring.pipeline.publish.spool import Spool
 
 __all__ = ["Plan"]
 
@@ -30,6 +30,5 @@ class Plan:
     frame_events: int
     interval_seconds: float
     retain_bytes: int
-    spool_dir: Path | None
-    spool_bytes: int
+    spool: Spool | None
     required: bool

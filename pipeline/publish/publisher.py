@@ -27,6 +27,7 @@ from monitoring.pipeline.publish.buffer import Buffer, text_bytes
 from monitoring.pipeline.publish.flusher import Flusher
 from monitoring.pipeline.publish.outbox import by_lane
 from monitoring.pipeline.publish.plan import Plan
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.publish.waker import Waker
 
 __all__ = ["EXIT_SECONDS", "Counters", "Publisher"]
@@ -86,6 +87,7 @@ class Publisher:
         flush_interval_seconds: float = 0.2,
         spool_dir: Path | None = None,
         spool_bytes: int = 1 << 30,
+        spool: Spool | None = None,
         required: bool = False,
         choose_partition: Callable[[str, int], int] = by_lane,
         refine: Callable[[Sequence[Event]], Sequence[Event]] | None = None,
@@ -100,10 +102,13 @@ class Publisher:
         A quarter of `max_bytes` is what frames in memory may take besides. `refine` is given each batch before it
         leaves the process, in the flusher's thread, and answers what is sent in its place, as many events; those of
         a batch for which it raises are dropped. `on_trouble` is told once when the bus or the spool stops working,
-        in the flusher's thread, `on_start` whenever threads are started, after a fork too. Raises SettingsError for
-        `required` without a spool, KeyError for a signal that is none.
+        in the flusher's thread, `on_start` whenever threads are started, after a fork too. `spool` stands in for
+        `spool_dir` and `spool_bytes`, where several publishers of a process keep one bound together. Raises
+        SettingsError for `required` without a spool, KeyError for a signal that is none.
         """
-        if required and spool_dir is None:
+        if spool is None and spool_dir is not None:
+            spool = Spool(spool_dir, max_bytes=spool_bytes)
+        if required and spool is None:
             raise SettingsError(
                 "durability `required` needs a spool: set MONITORING_SPOOL_DIR to a directory on a local disk"
             )
@@ -120,8 +125,7 @@ class Publisher:
             frame_events=max(1, min(frame_events, max_events // 4)),
             interval_seconds=flush_interval_seconds,
             retain_bytes=max_bytes // 4,
-            spool_dir=spool_dir,
-            spool_bytes=spool_bytes,
+            spool=spool,
             required=required,
         )
         self._bounds = (max_events, max_bytes)
@@ -285,7 +289,7 @@ class Publisher:
         ends = self._plan.clock() + timeout_seconds
         try:
             safe = self._reach("bus", timeout_seconds, at_exit=at_exit)
-            safe = safe or (self._plan.spool_dir is not None and self._reach("spool", 0.1))
+            safe = safe or (self._plan.spool is not None and self._reach("spool", 0.1))
         except BaseException:  # Ctrl-C while it waited: who asks again waits again
             self._closing = False
             raise
@@ -337,7 +341,7 @@ class Publisher:
 
     def _send_late(self) -> bool:
         """Send what there is, or save it where there is a spool, and say goodbye; whether it came to that."""
-        spooled = self._plan.spool_dir is not None
+        spooled = self._plan.spool is not None
         with own_threads.within():
             while not self._flusher.has_reached(barrier := Barrier(self._buffer.mark(), "spool" if spooled else "bus")):
                 self._flusher.barriers.append(barrier)
@@ -372,7 +376,7 @@ class Publisher:
         return True
 
     def _start_threads(self) -> None:
-        alone = self._plan.spool_dir is None
+        alone = self._plan.spool is None
         # Known before it runs: a signal handler that logs while it is being started must not start another.
         self._thread = own_threads.thread("monitoring-publisher", self._do_all if alone else self._seal)
         try:

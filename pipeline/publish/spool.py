@@ -56,7 +56,8 @@ class Spool:
     """A spool directory and its bound in bytes, which all processes that share it keep together.
 
     `max_bytes` bounds the records of all lanes; each process looks at the others every 4 MiB it writes, so
-    it may be passed by that much a process.
+    it may be passed by that much a process: publishers of one process share one of these. Several threads may charge
+    it: an addition that is lost when they switch is found at the next look.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int, now_ns: NowNs = wall_ns) -> None:

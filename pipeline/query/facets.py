@@ -12,15 +12,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.pipeline.query.ast import Node
-from monitoring.pipeline.query.counting import COUNTED, Grid, count, resolved
+from monitoring.pipeline.query.counting import count, resolved
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.sample import Sample
 from monitoring.pipeline.query.sweep import Segments, Sweep
+from monitoring.pipeline.query.tally import COUNTED, Grid
 from monitoring.pipeline.query.values import texts_of
 from monitoring.pipeline.store.reader import Reader
 
-__all__ = ["DEFAULT_FIELDS", "DEFAULT_VALUES", "MAX_FIELDS", "MAX_VALUES", "Facet", "Facets", "facets"]
+__all__ = [
+    "DEFAULT_FIELDS",
+    "DEFAULT_VALUES",
+    "MAX_FIELDS",
+    "MAX_VALUES",
+    "Facet",
+    "Facets",
+    "facet",
+    "facets",
+    "sampled",
+]
 
 DEFAULT_FIELDS = ("level", "service", "host")
 MAX_FIELDS = 20
@@ -90,15 +101,16 @@ def facets(
     if exact:
         for dimension, buckets in count(sweep, node, whole, exact).items():
             counts = sum(buckets, Counter[str]())
-            found[dimension] = _facet(dimension, counts, counts.pop("", 0), counts.total(), limit)
+            found[dimension] = facet(dimension, counts, counts.pop("", 0), counts.total(), limit)
     others = [name for name in dict.fromkeys(fields) if name not in found]
-    sample = Sample(catalog, reader, node, start_ns, end_ns, deadline=deadline, signal=signal)
+    sample = Sample.of(catalog, reader, node, start_ns, end_ns, deadline=deadline, signal=signal)
     if others:
-        found |= _sampled(sample, others, limit)
+        found |= sampled(sample, others, limit)
     return Facets([found[name] for name in dict.fromkeys(fields)], sweep.partial_reason or sample.partial_reason)
 
 
-def _sampled(sample: Sample, fields: Sequence[str], limit: int) -> dict[str, Facet]:
+def sampled(sample: Sample, fields: Sequence[str], limit: int) -> dict[str, Facet]:
+    """The facets of fields over a sample."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in fields}
     missing = Counter[str]()
     for event in sample:
@@ -107,11 +119,12 @@ def _sampled(sample: Sample, fields: Sequence[str], limit: int) -> dict[str, Fac
             counter.update(values)
             missing[name] += not values
     return {
-        name: _facet(name, counter, missing[name], sample.count - missing[name], limit, sampled=sample.sampled)
+        name: facet(name, counter, missing[name], sample.count - missing[name], limit, sampled=sample.sampled)
         for name, counter in counts.items()
     }
 
 
-def _facet(field: str, counts: Counter[str], missing: int, having: int, limit: int, *, sampled: bool = False) -> Facet:
+def facet(field: str, counts: Counter[str], missing: int, having: int, limit: int, *, sampled: bool = False) -> Facet:
+    """The facet of a field: so many events have it, so many do not."""
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return Facet(field, ranked[:limit], len(ranked), missing, having + missing, sampled)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from monitoring.pipeline.events.levels import LEVELS, group
 from monitoring.pipeline.query.aggregate import Aggregate
-from monitoring.pipeline.query.counting import Grid
-from monitoring.pipeline.query.fields import DIMENSIONS, IDS, RESOURCES, TEXTS, is_attribute
+from monitoring.pipeline.query.fields import DIMENSIONS, IDS, RESOURCES, TEXTS, is_attribute, splits
 from monitoring.pipeline.query.quantiles import Quantiles
 from monitoring.pipeline.query.sql import TRUE_TIME, select_rows
 from monitoring.pipeline.query.sweep import Part, Stopped
+from monitoring.pipeline.query.tally import Grid
 from monitoring.pipeline.query.values import numbers_of, texts_of
 
-__all__ = ["TIME", "Gathering", "Row"]
+__all__ = ["MAX_GROUPS", "TIME", "Gathering", "Row", "ranked"]
+
+_T = TypeVar("_T")
 
 TIME = "time"
 """The name that groups by time rather than by an attribute of that name."""
@@ -27,6 +30,10 @@ MAX_GROUPS = 20_000
 """Groups that are kept while counting: each costs a kilobyte or so."""
 MAX_NUMBERS = 1_000_000
 """Numbers that are kept for exact quantiles, 8 MB; beyond, they are within a percent."""
+_AT_ONCE = 64
+"""Numbers that are added up together, which takes a fraction of the time; more would be memory for each group."""
+_MANY_KEYS = 10_000
+"""Groups by the values of a row's columns that are looked up rather than made out again, in a segment."""
 _NONE = (None,)
 """The group of events without the field."""
 
@@ -40,21 +47,36 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class _Numbers:
-    """What is known of the numbers of a field in a group."""
+    """What is known of the numbers of a field in a group, once it is settled: they are taken in some at a time."""
 
     count: int = 0
     total: float = 0.0
     least: float = math.inf
     most: float = -math.inf
     quantiles: Quantiles | None = None
+    waiting: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, value: float) -> None:
-        self.count += 1
-        self.total += value
-        self.least = min(self.least, value)
-        self.most = max(self.most, value)
+        self.waiting.append(value)
+        if len(self.waiting) >= _AT_ONCE:
+            self.settle()
+
+    def settle(self) -> None:
+        values = self.waiting
+        if not values:
+            return
+        self.count += len(values)
+        self.total += sum(values)
+        self.least = min(self.least, *values)
+        self.most = max(self.most, *values)
         if self.quantiles is not None:
-            self.quantiles.add(value)
+            self.quantiles.extend(values)
+        self.waiting = array("d")
+
+    def fold(self) -> None:
+        self.settle()
+        if self.quantiles is not None:
+            self.quantiles.fold()
 
 
 @dataclass(slots=True)
@@ -78,14 +100,27 @@ class Gathering:
         """Take the events of a segment."""
         dimensions = [name for name in self._names if name != TIME]
         reads = _Reads(part.view.names, {*dimensions, *self._fields})
+        plain = not any(is_attribute(name) or name in TEXTS for name in dimensions)
         first, interval = self._grid.first, self._grid.interval
         place = self._names.index(TIME) if TIME in self._names else None
+        fields = [(name, splits(name) == ((name,),)) for name in self._fields]
+        known: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         found = select_rows(part.compiled, part.span, newest=True, columns=reads.columns)
         for time, *row in part.view.connection.execute(*found):
-            event = reads.event(row)
-            numbers = {name: numbers_of(event, name) for name in self._fields}
-            # an array's elements each have a group
-            for key in product(*(texts_of(event, name) or _NONE for name in dimensions)):
+            event = None
+            raw = tuple(row[:-1] if fields else row)  # attributes stand last
+            keys = known.get(raw) if plain else None
+            if keys is None:
+                event = reads.event(row)
+                # an array's elements each have a group
+                keys = list(product(*(texts_of(event, name) or _NONE for name in dimensions)))
+                if plain and len(known) < _MANY_KEYS:
+                    known[raw] = keys
+            numbers: dict[str, Sequence[float]] = {}
+            if fields:
+                attributes = event["attributes"] if event else _decoded(row[-1])
+                numbers = {name: _numbers(attributes, name, alone) for name, alone in fields}
+            for key in keys:
                 if place is not None:
                     key = (*key[:place], (time - first) // interval, *key[place:])
                 self._add(key, numbers)
@@ -94,7 +129,7 @@ class Gathering:
         """Take a group whose count is known."""
         self._tallies[key] = _Tally(count)
 
-    def _add(self, key: tuple[Any, ...], numbers: dict[str, list[float]]) -> None:
+    def _add(self, key: tuple[Any, ...], numbers: dict[str, Sequence[float]]) -> None:
         tally = self._tallies.get(key)
         if tally is None:
             if len(self._tallies) >= MAX_GROUPS:
@@ -120,28 +155,25 @@ class Gathering:
         self.approximate = True
         for tally in self._tallies.values():
             for numbers in tally.numbers.values():
-                if numbers.quantiles is not None:
-                    numbers.quantiles.fold()
+                numbers.fold()
 
     def rows(self) -> list[Row]:
         """The groups: by time, then the largest first, then by name."""
-        place = self._names.index(TIME) if TIME in self._names else None
-
-        def order(item: tuple[tuple[Any, ...], _Tally]) -> tuple[Any, ...]:
-            key, tally = item
-            return (0 if place is None else key[place], -tally.count, tuple(map(str, key)))
-
         return [
             Row(key, {each.text: self._value(each, key, tally) for each in self._wanted})
-            for key, tally in sorted(self._tallies.items(), key=order)
+            for key, _, tally in ranked(
+                ((key, tally.count, tally) for key, tally in self._tallies.items()), self._names
+            )
         ]
 
     def _value(self, wanted: Aggregate, key: tuple[Any, ...], tally: _Tally) -> float | int | None:
         if wanted.name == "count":
             return tally.count
         if wanted.name == "rate":
-            return tally.count / (self._width(key) / 1e9)
+            bucket = key[self._names.index(TIME)] if TIME in self._names else None
+            return tally.count / (self._grid.width(bucket) / 1e9)
         numbers = tally.numbers[wanted.field]
+        numbers.settle()
         if not numbers.count:
             return None
         if wanted.name == "quantile":
@@ -149,13 +181,16 @@ class Gathering:
         values = {"min": numbers.least, "max": numbers.most, "sum": numbers.total}
         return values[wanted.name] if wanted.name in values else numbers.total / numbers.count
 
-    def _width(self, key: tuple[Any, ...]) -> int:
-        """Nanoseconds of the range that a group's events lie in."""
-        cells = self._grid
-        if TIME not in self._names:
-            return max(1, cells.end - cells.start)
-        bucket = key[self._names.index(TIME)]
-        return max(1, cells.begins(bucket + 1) - cells.begins(bucket))
+
+def ranked(groups: Iterable[tuple[tuple[Any, ...], int, _T]], names: Sequence[str]) -> list[tuple[Any, int, _T]]:
+    """Groups (key, count, anything) in the order in which they are shown: by time, the largest first, by name."""
+    place = names.index(TIME) if TIME in names else None
+
+    def order(group: tuple[tuple[Any, ...], int, _T]) -> tuple[Any, ...]:
+        key, count, _ = group
+        return (0 if place is None else key[place], -count, tuple(map(str, key)))
+
+    return sorted(groups, key=order)
 
 
 class _Reads:
@@ -195,8 +230,23 @@ def _reading(name: str, names: dict[int, str]) -> Callable[[dict[str, Any], Any]
 
 
 def _attributes(event: dict[str, Any], text: str) -> None:
+    event["attributes"] = _decoded(text)
+
+
+def _decoded(text: str) -> dict[str, Any]:
     found = _json(text) if text else None
-    event["attributes"] = found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _numbers(attributes: dict[str, Any], name: str, alone: bool) -> Sequence[float]:
+    """See `numbers_of`; `alone`: the name can be read in one way only."""
+    if alone:
+        value = attributes.get(name)
+        if value is None:
+            return ()
+        if type(value) is int or (type(value) is float and math.isfinite(value)):
+            return (float(value),)
+    return numbers_of({"attributes": attributes}, name)
 
 
 def _json(text: str) -> Any:

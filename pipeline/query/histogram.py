@@ -9,10 +9,11 @@ from typing import Any
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.events.levels import LEVELS
 from monitoring.pipeline.query.ast import Node
-from monitoring.pipeline.query.counting import Grid, count, resolved
+from monitoring.pipeline.query.counting import count, resolved
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.sweep import Segments, Sweep
+from monitoring.pipeline.query.tally import Grid
 from monitoring.pipeline.store.reader import Reader
 
 __all__ = ["DEFAULT_BUCKETS", "MAX_BUCKETS", "STEPS_NS", "Histogram", "bucket_seconds", "grid", "histogram"]

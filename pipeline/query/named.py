@@ -24,13 +24,18 @@ def _latency(quantile: float) -> str:
     return f"histogram_quantile({quantile}, sum by (service, route, le) (rate({_REQUESTS}_bucket[5m])))"
 
 
+def _share(by: str, counter: str, those: str) -> str:
+    """Which part of what a counter counts are those; 0 where none of them was ever counted."""
+    all_of_them = f"sum by ({by}) (rate({counter}[5m]))"
+    return f"(sum by ({by}) (rate({counter}{{{those}}}[5m])) or {all_of_them} * 0) / {all_of_them}"
+
+
 NAMED: Mapping[str, Named] = MappingProxyType(
     {
         "request_rate": Named("Requests a second", f"sum by (service) (rate({_REQUESTS}_count[5m]))", "requests/s"),
         "error_rate": Named(
             "Part of the requests that the server failed",
-            f'sum by (service) (rate({_REQUESTS}_count{{status=~"5.."}}[5m]))'
-            f" / sum by (service) (rate({_REQUESTS}_count[5m]))",
+            _share("service", f"{_REQUESTS}_count", 'status=~"5.."'),
             "ratio",
         ),
         "latency_p50": Named("Half of the requests of a route take less", _latency(0.5), "seconds"),
@@ -42,6 +47,11 @@ NAMED: Mapping[str, Named] = MappingProxyType(
             "bytes/s",
         ),
         "in_flight": Named("Requests under way", "sum by (service) (http_server_active_requests)", "requests"),
+        "saturation": Named(
+            "How full the fullest of a host's CPUs, memory and file systems is",
+            'max by (host) ({__name__=~"system_(cpu|memory|disk)_usage_ratio"})',
+            "ratio",
+        ),
         "cpu": Named("Part of the CPUs' time in use", "system_cpu_usage_ratio", "ratio"),
         "memory": Named("Part of the memory in use", "system_memory_usage_ratio", "ratio"),
         "disk": Named("Part of each file system in use", "max by (host, mount) (system_disk_usage_ratio)", "ratio"),
@@ -51,8 +61,7 @@ NAMED: Mapping[str, Named] = MappingProxyType(
         "load": Named("Processes that run or wait, to each CPU", "system_load1 / system_cpu_count", "ratio"),
         "cache_hit_ratio": Named(
             "Part of the look-ups that a cache answered",
-            'sum by (cache) (rate(llm_cache_requests_total{result="hit"}[5m]))'
-            " / sum by (cache) (rate(llm_cache_requests_total[5m]))",
+            _share("cache", "llm_cache_requests_total", 'result="hit"'),
             "ratio",
         ),
         "fine_tuning_running": Named("Fine-tuning jobs that run", "sum(llm_fine_tuning_jobs_running)", "jobs"),

@@ -355,7 +355,8 @@ def _explain(text: str, error: UnexpectedInput) -> NoReturn:
         if last in _OPERATORS:
             start = len(text.rstrip()) - len(last) + 1
             raise QuerySyntaxError(f"nothing behind {last}", start, _QUOTE_HINT) from None
-        raise QuerySyntaxError("unclosed parenthesis", _unclosed(text) + 1, "add a )") from None
+        hint = "close it, or put it in double quotes to search for the character"
+        raise QuerySyntaxError("unclosed parenthesis", _unclosed(text) + 1, hint) from None
     char = text[position : position + 1]
     if char == '"':
         raise QuerySyntaxError("unclosed quote", column, 'add a " at its end, or write \\" for the character') from None

@@ -15,7 +15,7 @@ from monitoring.pipeline.query.sweep import Segments
 from monitoring.pipeline.query.templates import Template, Templates
 from monitoring.pipeline.store.reader import Reader
 
-__all__ = ["DEFAULT_PATTERNS", "MAX_PATTERNS", "Pattern", "Patterns", "patterns"]
+__all__ = ["DEFAULT_PATTERNS", "MAX_PATTERNS", "Pattern", "Patterns", "folded", "patterns"]
 
 DEFAULT_PATTERNS = 50
 MAX_PATTERNS = 1000
@@ -86,7 +86,11 @@ def patterns(
     Raises QuerySyntaxError.
     """
     node = parse(query) if isinstance(query, str) else query
-    sample = Sample(catalog, reader, node, start_ns, end_ns, deadline=deadline, signal=signal)
+    return folded(Sample.of(catalog, reader, node, start_ns, end_ns, deadline=deadline, signal=signal), limit)
+
+
+def folded(sample: Sample, limit: int) -> Patterns:
+    """The `limit` commonest patterns of a sample."""
     templates, found = Templates(), dict[Template, Pattern]()
     for event in sample:  # the newest first
         template = templates.fold(event["message"])

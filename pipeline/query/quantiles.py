@@ -36,6 +36,13 @@ class Quantiles:
         else:
             self._buckets[_bucket(value)] += 1
 
+    def extend(self, values: array[float]) -> None:
+        """Take finite numbers."""
+        if self.exact:
+            self._values.extend(values)
+        else:
+            self._buckets.update(map(_bucket, values))
+
     def fold(self) -> None:
         """Give the numbers' memory back, and be exact no more."""
         self._buckets.update(map(_bucket, self._values))

@@ -56,11 +56,11 @@ __all__ = [
     "count_buckets",
     "count_ids",
     "count_minutes",
+    "count_up_to",
     "fitting",
     "on_rows",
     "rows_between",
     "select_boundary",
-    "select_ids",
     "select_rows",
     "select_spilled",
 ]
@@ -332,10 +332,10 @@ def select_rows(
     )
 
 
-def select_ids(match: str, low: int, high: int, limit: int) -> Statement:
-    """At most `limit` ids from `low` to `high` that the index finds."""
-    return Statement("SELECT rowid FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?",
-                     (match, low, high, limit))  # fmt: skip
+def count_up_to(match: str, low: int, high: int, limit: int) -> Statement:
+    """How many ids from `low` to `high` the index finds, but no more than `limit`."""
+    found = "SELECT 1 FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?"
+    return Statement(f"SELECT count(*) FROM ({found})", (match, low, high, limit))  # noqa: S608 - own words
 
 
 def count_ids(match: str, low: int, high: int) -> Statement:

@@ -15,13 +15,14 @@ from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.events.levels import LEVELS
 from monitoring.pipeline.query.aggregate import Aggregate
 from monitoring.pipeline.query.ast import And, Level, Node
-from monitoring.pipeline.query.counting import COUNTED, Dimension, Grid, count, resolved
+from monitoring.pipeline.query.counting import count, resolved
 from monitoring.pipeline.query.gathering import TIME, Gathering, Row
 from monitoring.pipeline.query.histogram import DEFAULT_BUCKETS, bucket_seconds, grid
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.parse import parse
 from monitoring.pipeline.query.rollup import possible_groups
 from monitoring.pipeline.query.sweep import Segments, Sweep
+from monitoring.pipeline.query.tally import COUNTED, Dimension, Grid
 from monitoring.pipeline.store.reader import Reader
 
 __all__ = ["DEFAULT_ROWS", "MAX_GROUP_BY", "MAX_ROWS", "Statistics", "statistics"]

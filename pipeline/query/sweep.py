@@ -21,7 +21,7 @@ from monitoring.pipeline.store.catalog import SegmentRow
 from monitoring.pipeline.store.reader import OutOfTime, Reader, SegmentGone, View
 from monitoring.pipeline.store.rows import ID_SHIFT, id_floor, timestamp_ns
 
-__all__ = ["GREATEST_ID", "LEAST_ID", "Part", "Segments", "Stopped", "Sweep", "clamped", "named", "span_of"]
+__all__ = ["GREATEST_ID", "LEAST_ID", "Part", "Reach", "Segments", "Stopped", "Sweep", "clamped", "named", "span_of"]
 
 LEAST_ID, GREATEST_ID = -(1 << 63), (1 << 63) - 1
 

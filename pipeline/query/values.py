@@ -10,7 +10,7 @@ import orjson
 
 from monitoring.pipeline.query.fields import is_attribute, splits
 
-__all__ = ["LONGEST_VALUE", "numbers_of", "spelled", "texts_of"]
+__all__ = ["LONGEST_VALUE", "json_number", "numbers_of", "spelled", "texts_of"]
 
 LONGEST_VALUE = 1000
 """Characters by which values are told apart when they are counted: thousands of them are held at a time."""
@@ -33,7 +33,7 @@ def numbers_of(event: dict[str, Any], name: str) -> list[float]:
     """The numbers of an attribute: those that are, and texts that are one. As doubles; infinite ones are left out."""
     found = []
     for item in _items(event, name):
-        value = _json_number(item) if isinstance(item, str) else item
+        value = json_number(item) if isinstance(item, str) else item
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             found.append(float(value))
     return found
@@ -46,7 +46,8 @@ def spelled(value: Any) -> str | None:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _json_number(text: str) -> Any:
+def json_number(text: str) -> Any:
+    """What a text is as JSON if that may be a number; None where it is none."""
     if not text or text[0] not in _NUMBERS_BEGIN:
         return None
     try:

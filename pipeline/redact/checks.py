@@ -5,12 +5,10 @@ Each takes the text and where the secret stands in it, and looks at a bounded pa
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 
 from monitoring.pipeline.redact.checksums import is_card, is_iban
-from monitoring.pipeline.redact.opacity import is_encoded, is_mixed, is_opaque
+from monitoring.pipeline.redact.opacity import is_encoded, is_mixed, is_opaque, spells_pair
 from monitoring.pipeline.redact.values import is_placeholder
 
 __all__ = [
@@ -42,12 +40,7 @@ def token_of_bearer(data: bytes, start: int, end: int) -> bool:
 
 def user_and_password(data: bytes, start: int, end: int) -> bool:
     """What follows `Basic` decodes to user:password."""
-    token = data[start : min(end, start + 1024)].replace(b"%3D", b"").replace(b"%3d", b"").rstrip(b"=")
-    try:
-        decoded = base64.b64decode(token + b"=" * (-len(token) % 4), altchars=b"-_" if b"-" in token else None)
-        return ":" in decoded.decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return False
+    return spells_pair(data[start : min(end, start + 1024)])
 
 
 def card(data: bytes, start: int, end: int) -> bool:

@@ -22,6 +22,12 @@ COMMANDS: tuple[Shape, ...] = (
           rf"(?:sshpass\s+-p\s*|redis-cli{_ARGUMENTS}-a\s+|(?:un)?zip{_ARGUMENTS}-P\s+|7z{_ARGUMENTS}-p"
           rf"|(?:docker|podman|helm|oc|az){_ARGUMENTS}login{_ARGUMENTS}-p\s+|ldap[a-z]{{3,8}}{_ARGUMENTS}-w\s+){_GIVEN}",
           Where.LINE, check=checks.no_placeholder),
+    Shape("command_password", "", r"(?:mongo[a-z]*|cqlsh)\s[^\n|;\x1e]*-p\s",
+          rf"""(?:mongo[a-z]*|cqlsh){_ARGUMENTS}-p\s+["']?([^\s"'<>|;&\\-][^\s"'<>|;&\\]*)""",
+          Where.LINE, check=checks.no_placeholder),
+    Shape("command_password", "", r"sqlplus\s[^\n|;\x1e]*[A-Za-z0-9_]/",
+          r"""sqlplus\s+(?:-\S+\s+)*[^\s/]+/([^\s@/"']+)""", Where.LINE, check=checks.no_placeholder),
+    Shape("command_password", "", r"wandb\s+login\s", r"wandb\s+login\s+(?:-\S+\s+)*([0-9a-f]{40})\b", Where.LINE),
     Shape("command_password", "", r"-pass(?:in|out|word)?\s+pass:",
           rf"-(?:pass|passin|passout|password)\s+pass:{_GIVEN}", word=False, check=checks.no_placeholder),
     Shape("sql_password", "password in an SQL statement", r"identified\s+(?:with|by)",

@@ -38,6 +38,8 @@ _KEYS = (
           rf"Private-Lines: ?[0-9]+((?:{_FILLER}(?:Private-MAC|Private-Hash|[A-Za-z0-9+/=]{{2,}}):? ?)*)"),
     Shape("jwt", "JSON web token: signed, unsigned, encrypted (JWE), or encoded twice", "eyJ",
           r"eyJ[A-Za-z0-9_-]{8,}\.{1,2}[A-Za-z0-9_-]{8,}(?:\.{1,2}[A-Za-z0-9_-]+)*", Where.TOKEN),
+    Shape("paseto", "PASETO token", r"v[1-4]\.(?:local|public)\.",
+          r"v[1-4]\.(?:local|public)\.[A-Za-z0-9_.-]{40,}", Where.TOKEN),
     Shape("jwt", "", "ZXlK", "ZXlK[A-Za-z0-9+/]{40,}={0,2}", Where.TOKEN),
 )  # fmt: skip
 
@@ -52,6 +54,8 @@ _SCHEMES = (
           "(?:SSWS|GenieKey|Splunk|ApiKey|Negotiate|NTLM|Bot|Token) [a-z0-9._~+/-]{20}",
           r"(?:SSWS|GenieKey|Splunk|Bot|(?i:ApiKey|Token|Negotiate|NTLM)) ([A-Za-z0-9._~+/-]{20,}=*)", Where.WORD,
           check=has_random_run),
+    Shape("auth_scheme", "", "(?:SSWS|GenieKey|Splunk|ApiKey|Negotiate|NTLM|Bot|Token) [a-z0-9._~+/-]{20}",
+          r"(?:SSWS|GenieKey|Splunk) ([0-9a-fA-F-]{32,36})\b", Where.WORD),
     Shape("aws_sigv4", "signature of a signed AWS request", "AWS4-HMAC-SHA256",
           r"AWS4-HMAC-SHA256 (Credential=[^\s,]+,\s*SignedHeaders=[^\s,]+,\s*Signature=[0-9a-f]+)"),
     Shape("aws_sigv4", "", "AWS [A-Z0-9]{16}", r"AWS ([A-Z0-9]{16,}:[A-Za-z0-9+/]{27,}=)", Where.EDGE),

@@ -5,9 +5,11 @@ All look at a bounded part of what they are given, so that a check costs the sam
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 
-__all__ = ["has_random_run", "is_encoded", "is_mixed", "is_opaque"]
+__all__ = ["has_random_run", "is_encoded", "is_mixed", "is_opaque", "spells_pair"]
 
 _LOOKED_AT = 256
 _DIGITS, _UPPER, _LOWER = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
@@ -49,8 +51,18 @@ def is_opaque(text: bytes) -> bool:
         return False
     digits, upper, lower = _kinds(text[:_LOOKED_AT])
     if digits < 2 or upper + lower < 2:
-        return False
+        return bool(upper and lower) and spells_pair(text)
     return bool(upper and lower) or bool(_HEX.fullmatch(text[:_LOOKED_AT])) or has_random_run(text, 0, len(text))
+
+
+def spells_pair(text: bytes) -> bool:
+    """Whether this is user:password in base 64, of which as little as one sign in thirty may be a digit."""
+    token = text[:1024].replace(b"%3D", b"").replace(b"%3d", b"").rstrip(b"=")
+    try:
+        decoded = base64.b64decode(token + b"=" * (-len(token) % 4), altchars=b"-_" if b"-" in token else None)
+        return ":" in decoded.decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return False
 
 
 def is_encoded(text: bytes) -> bool:

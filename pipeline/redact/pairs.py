@@ -36,7 +36,7 @@ _SCOPES = frozenset((b"admin", b"all", b"create", b"delete", b"get", b"list", b"
 _OPTION = re.compile(rb"-|[a-z]+=")
 _METAVARIABLE = re.compile(rb"[A-Z_]+\W*")
 _CODE = re.compile(rb"[0-9]{4,8}[.,;!]*")
-_DIGEST = re.compile(rb"[0-9a-f]{32,}[.,;:!]*")
+_DIGEST = re.compile(rb"(?:0x)?[0-9a-f]{32,}[.,;:!]*")
 _OPENING = re.compile(rb"""(?:\(|[\[,(][ \t]*\[)[ \t]*[bBuU]?\\{0,7}["']\Z""")
 
 

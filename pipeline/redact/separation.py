@@ -29,6 +29,9 @@ SEPARATION = (
     r"|(?:[ \t][^<>\n]{0,80})?>"
     # a verb
     r"|[ \t]+(?i:(?:is|was|are)(?:[ \t]+(?:now|set[ \t]+to))?|set[ \t]+to)[ \t]*:?[ \t]+"
+    # whose it is: `password for user bob is`, `password of alice:`
+    r"|[ \t]+(?i:for|of)[ \t]+(?i:the[ \t]+)?(?i:(?:user|account|role|login|database|db|host)[ \t]+)?[^\s:=]{1,64}"
+    r"(?:[ \t]+(?i:is|was|set[ \t]+to)[ \t]*:?[ \t]+|[ \t]*:[ \t]+)"
     # an empty line, in a form
     rf"|{_QUOTE}?(?:\r?\n|\\r\\n){{2}}"
     # blanks
@@ -77,6 +80,8 @@ def _read(raw: bytes) -> By:
         how = How.BLANK
     elif raw.endswith((b"\n", b"\\n")) or (b"\n" in raw and text[:1] == b":"):
         how = How.LINE
+    elif text.lower().startswith((b"for", b"of")):
+        how = How.COLON if text.endswith(b":") else How.VERB
     elif text.lower().startswith((b"is", b"was", b"are", b"set")):
         how = How.VERB
     elif text.endswith(b","):

@@ -98,6 +98,9 @@ _CLOUD = (
 )  # fmt: skip
 
 _CODE = (
+    _prefixed("ory_token", "Ory token (Hydra, Kratos, Network)", "ory_(?:at|rt|ac|st|lo|pat|wak)_",
+              "[A-Za-z0-9_.-]", 30),
+    _prefixed("zuplo_key", "Zuplo API key", "zpka_", "[0-9a-f_]", 30),
     _prefixed("github_token", "GitHub token (personal, OAuth, app, refresh)", "gh[pousr]_", _WORD, 30),
     _prefixed("github_token", "", "github_pat_", _WORD, 30),
     _prefixed("gitlab_token", "GitLab token (personal, deploy, runner, job, trigger, feed, agent, ...)",
@@ -168,6 +171,9 @@ _COMMERCE = (
 _MESSAGES = (
     _prefixed("slack_token", "Slack token", r"(?:xoxe\.)?xox[a-z]-", _URL64, 12),
     _prefixed("slack_token", "", "(?:xapp|xwfp)-", _URL64, 20),
+    Shape("firebase_key", "Firebase Cloud Messaging server key", ":APA91b",
+          "[A-Za-z0-9_-]{11}:APA91b[A-Za-z0-9_-]{100,}"),
+    _prefixed("mailersend_token", "MailerSend token", r"mlsn\.", _HEX, 40),
     Shape("slack_webhook", "Slack webhook address", r"hooks\.slack",
           r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([A-Za-z0-9/_-]{16,})"),
     Shape("discord_webhook", "Discord webhook address", r"discord(?:app)?\.com/api",
@@ -183,6 +189,7 @@ _MESSAGES = (
           r"(?:hooks\.zapier\.com/hooks/(?:catch|standard)/|maker\.ifttt\.com/trigger/[^\s/]{1,64}/(?:json/)?with/key/"
           r"|hook(?:\.[a-z0-9]{2,4})?\.make\.com/)([A-Za-z0-9/_-]{12,})"),
     _exact("twilio_key", "Twilio API key", "SK", _HEX, 32),
+    _token("twilio_key", "", "AC", r"""[0-9a-f]{32}["']?[\s,:/]{1,3}["']?([0-9a-f]{32})\b"""),
     _token("sendgrid_key", "SendGrid API key", r"SG\.", r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}"),
     _exact("mailgun_key", "Mailgun key", "(?:pub)?key-", _HEX, 32),
     Shape("mailgun_key", "", r"-[0-9a-f]{8}-[0-9a-f]{8}\b", r"[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}\b"),
@@ -233,6 +240,7 @@ _AI = (
     _prefixed("huggingface_token", "Hugging Face token", "(?:hf|api_org)_", _ALNUM, 30),
     _prefixed("replicate_token", "Replicate token", "r8_", _ALNUM, 30),
     _prefixed("groq_key", "Groq key", "gsk_", _ALNUM, 30),
+    _prefixed("anyscale_key", "Anyscale key", "(?:esecret|aph[0-9])_", _ALNUM, 30),
     _prefixed("xai_key", "xAI key", "xai-", _ALNUM, 40),
     _prefixed("perplexity_key", "Perplexity key", "pplx-", _ALNUM, 32),
     _prefixed("together_key", "Together AI key", "tgp_v[0-9]_", _URL64, 30),

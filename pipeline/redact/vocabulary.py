@@ -35,9 +35,9 @@ ABOUT = _set(
     "banner bits bucket bytes cache cached category change changed changes char chars check checked checker checks "
     "class cleanup column complexity consent correct count counter counts created date days decision deleted dialog "
     "dir directory disabled domain duration enabled encoder encryption endpoint engine entropy error errors event "
-    "exists exp expected expiration expire expired expires expiring expiry fail failed failure failures feature "
-    "field fields file filename files fingerprint flow folder forgot form format found generated generator grace "
-    "granted group handler has hasher hashers help hint history host hours httponly incorrect index input interval "
+    "exists exp expected expiration expire expired expires expiring expiry fail failed failure failures feature field "
+    "fields file filename files fingerprint flow folder forgot form format found generated generator grace granted "
+    "group handler has hasher hashers help hint history host hours httponly id ids incorrect index input interval "
     "invalid is issued issuer iterations jar kind label labels last latency leeway len length level lifetime limit "
     "limits link loc location lock locked log logged manager management match matched matches max maximum message "
     "method methods min minimum minutes mismatch missing mode model modified mount mounts ms name named names "
@@ -46,11 +46,11 @@ ABOUT = _set(
     "prompt prompts provider providers quota rate ratio reason recovery ref reference references refs regex rejected "
     "reminder removed request requested requests required requirement requirements requires reset resets resource "
     "response result revoked role rotate rotated rotation rounds rule rules samesite santa sauce schema scope scopes "
-    "score screen seconds secure seen selector server service set setting settings size source spec speed stale "
-    "state states stats status stdin storage store stores strategy strength success suffix support supported sync "
-    "table task template threshold time timeout timestamp total ttl type types unset updated uri uris url urls usage "
-    "usages used username valid validated validation validator validators validity verification verified verify "
-    "version versions view visible wrong"
+    "score screen seconds secure seen selector server service set setting settings size source spec speed stale state "
+    "states stats status stdin storage store stores strategy strength success suffix support supported sync table "
+    "task template threshold time timeout timestamp total ttl type types unset updated uri uris url urls usage usages "
+    "used username valid validated validation validator validators validity verification verified verify version "
+    "versions view visible wrong"
 )
 """Words behind a secret's name that make it something about the secret."""
 
@@ -116,7 +116,9 @@ CONCEPTS: tuple[Concept, ...] = (
                  "비밀번호, パスワード"),
         not_after=_ASKING),
     Concept("password", ("pass",), loose=False, not_after=_ASKING | _set("backward by first forward one second two")),
-    Concept("secret", _phrases("secret, secrets, fernet, pepper"), not_after=_ASKING | _set("existing open pull top")),
+    Concept(
+        "secret", _phrases("secret id, secret, secrets, fernet, pepper"),
+        not_after=_ASKING | _set("existing open pull top")),
     Concept("credentials", _phrases("credential, credentials, cred, creds"), loose=False, not_after=_ASKING),
     Concept("private_key", _phrases("private key, priv key, ssh key, rsa key, pgp key, gpg key"), not_after=_ASKING),
     Concept("api_key", (*(f"{owner} key" for owner in KEY_OWNERS), "api keys", "access keys"), not_after=_ASKING),

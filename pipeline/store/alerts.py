@@ -19,7 +19,7 @@ from monitoring.pipeline.alerts.telling import Told, tell_after
 from monitoring.pipeline.clock import NowNs, rfc3339, wall_ns
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.store.control import Control
-from monitoring.pipeline.store.outbox import Notice, put
+from monitoring.pipeline.store.outbox import Notice, deliveries, put
 from monitoring.pipeline.store.seen import forget
 
 __all__ = ["MAX_ALERTS", "AlertMissing", "Alerts", "Rows", "Samples", "close_all", "firing", "latest_of", "write"]
@@ -78,8 +78,12 @@ class Alerts:
         return notice.links(self._base, alert, _rule_of(rows[0][0] if rows else None, alert))
 
     def history(self, identity: str) -> list[dict[str, Any]]:
-        """All that happened to an alert, the oldest first. Raises AlertMissing."""
+        """All that happened to an alert, the oldest first. Raises AlertMissing.
+
+        A notification says what became of it in each channel, as long as the outbox remembers.
+        """
         self.get(identity)
+        became = deliveries(self._control, identity)
         rows = self._control.rows(
             "SELECT number, at, kind, before, after, actor, note, value FROM transition WHERE alert = ?"
             " ORDER BY number",
@@ -87,7 +91,7 @@ class Alerts:
         )
         return [
             {"number": number, "at": rfc3339(at), "kind": kind, "from": before or None, "to": after, "actor": actor,
-             "note": note, "value": value}
+             "note": note, "value": value, **({"deliveries": became.get(number, [])} if kind == "notification" else {})}
             for number, at, kind, before, after, actor, note, value in rows
         ]  # fmt: skip
 

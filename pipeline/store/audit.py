@@ -1,6 +1,7 @@
 """The audit log, in control.db: who changed what, when, from where, and who could not prove who they are.
 
-It is append-only: triggers refuse to change or delete an entry, whoever asks through SQLite. What an entry says of
+It is append-only: triggers refuse to change an entry, and to delete one that is younger than 30 days, whoever asks
+through SQLite; history.py deletes those that are older than MONITORING_HISTORY_AGE. What an entry says of
 the state before and after is redacted by whoever records it; texts are cut, so that no request makes it swell.
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,6 +242,17 @@ class Catalog:
         key = (signal, partition, number)
         query = "SELECT 1 FROM retired WHERE signal = ? AND partition = ? AND number = ?"
         return bool(self._connection.execute(query, key).get)
+
+    def note_dropped(self, days: Iterable[int]) -> None:
+        """Retention is about to delete these days (since 1970) of events that lie on a server."""
+        with _write(self._connection):
+            rows = [(f"dropped:{day}", "") for day in days]
+            self._connection.executemany("INSERT OR IGNORE INTO meta VALUES(?, ?)", rows)
+
+    def dropped(self) -> set[int]:
+        """Those days."""
+        keys = self._connection.execute("SELECT substr(key, 9) FROM meta WHERE key LIKE 'dropped:%'")
+        return {int(day) for (day,) in keys}
 
     def attend(self, me: Holder) -> int:
         """Say that this drain lives; how many drains do, this one included."""

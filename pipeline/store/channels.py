@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -20,8 +20,9 @@ from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.channel_kinds import KINDS, MASK, check_config, masked
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.secret_box import SecretBox
+from monitoring.pipeline.targets import why_literal_refused
 
-__all__ = ["Channel", "Channels", "ReadOnly"]
+__all__ = ["OF_ENVIRONMENT", "Channel", "Channels", "ReadOnly"]
 
 MAX_CHANNELS = 200
 """Kept at a time: a team's, with room; they are read whole."""
@@ -29,6 +30,8 @@ RATE_PER_MINUTE = 30.0
 """Slack takes about one message a second from a webhook; people read less than that."""
 DEADLINE_SECONDS = 3600.0
 """Then a notice counts as undeliverable, which raises an alert of its own through another channel."""
+OF_ENVIRONMENT = ("email", "slack")
+"""What the seed's names may make: another process may see them that this one does not."""
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 
 
@@ -168,6 +171,7 @@ class Channels:
         except PermanentError as error:
             problem = str(error)
         shown = orjson.loads(config)
+        problem = problem or _unreachable(kind, secrets, self._settings)
         return Channel(name, kind, shown, secrets, bool(default), bool(enabled), created, updated, problem=problem)
 
 
@@ -187,8 +191,19 @@ def of_environment(chosen: Settings) -> dict[str, Channel]:
         }
         found["email"] = _fixed("email", config, {"password": chosen.text("smtp_password")}, _EMAIL_NAMES)
     if chosen.flag("enable_slack_alerts"):
-        found["slack"] = _fixed("slack", {}, {"url": chosen.text("slack_webhook_url")}, {"url": "SLACK_WEBHOOK_URL"})
+        secrets = {"url": chosen.text("slack_webhook_url")}
+        slack = _fixed("slack", {}, secrets, {"url": "SLACK_WEBHOOK_URL"})
+        found["slack"] = slack if slack.problem else replace(slack, problem=_unreachable("slack", secrets, chosen))
     return found
+
+
+def _unreachable(kind: str, secrets: Mapping[str, Any], chosen: Settings) -> str:
+    """Why nothing can be sent to a private address, told where the channel is made rather than at the first alert."""
+    url = secrets.get("url")
+    if kind not in ("webhook", "slack") or not isinstance(url, str):
+        return ""
+    reason = why_literal_refused(url, allow_private=chosen.flag("allow_private_webhooks"))
+    return f"url: it leads to {reason}; MONITORING_ALLOW_PRIVATE_WEBHOOKS=true allows private ones" if reason else ""
 
 
 _EMAIL_NAMES = {

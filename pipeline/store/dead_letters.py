@@ -22,7 +22,7 @@ from monitoring.pipeline.store.deltas import DESCRIBES, DeltaInvalid, read_famil
 from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.segment import open_readonly
 
-__all__ = ["KINDS", "Letter", "count", "find", "letters", "replay"]
+__all__ = ["KINDS", "Letter", "count", "find", "frame_events", "letters", "replay"]
 
 KINDS = ("input", "delta", "frame", "conflict", "corrupt", "stale", "poison")
 """See DeadLetter.kind."""
@@ -142,7 +142,7 @@ def _events(content: DeadLetter, parse: Callable[[bytes], Row], signal: Signal) 
     if not frames:
         raise PermanentError(f"a letter of kind {content.kind} whose bytes are no frame cannot be replayed")
     for frame in frames:
-        yield from _frame_events(frame, signal)
+        yield from frame_events(frame, signal)
 
 
 def _delta(content: DeadLetter) -> Delta:
@@ -160,7 +160,8 @@ def _delta(content: DeadLetter) -> Delta:
     return found
 
 
-def _frame_events(frame: Frame, signal: Signal) -> Iterator[Row]:
+def frame_events(frame: Frame, signal: Signal) -> Iterator[Row]:
+    """The events of a frame. Raises PermanentError where it cannot be decoded."""
     try:
         payload = decode_payload(frame)
     except FrameCorrupt as error:

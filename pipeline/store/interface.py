@@ -7,7 +7,8 @@ queries: any number of processes, while writing goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
 from typing import Any, Protocol
 
 from monitoring.pipeline.bus.frame import Frame, Payload
@@ -23,6 +24,7 @@ from monitoring.pipeline.query.patterns import Patterns
 from monitoring.pipeline.query.search import Order, Page
 from monitoring.pipeline.query.statistics import Statistics
 from monitoring.pipeline.store.batch import Batch
+from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.contents import StoredRows, Understood
 from monitoring.pipeline.store.dead_letters import Letter
 from monitoring.pipeline.store.deltas import Family
@@ -31,11 +33,23 @@ from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_points import Points, Series
-from monitoring.pipeline.store.retention import Doomed
 from monitoring.pipeline.store.suspects import Suspect
 from monitoring.pipeline.store.verify import Report
 
-__all__ = ["LogStore", "MetricStore", "Store", "Writer"]
+__all__ = ["Doomed", "LogStore", "MetricStore", "Store", "Writer"]
+
+
+class Doomed(Protocol):
+    """A piece of a store that retention has to take as a whole: a file, a day."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON members: what it is, `rows`, `bytes`, `reason`."""
+        ...
 
 
 class Writer(Protocol):
@@ -150,6 +164,11 @@ class Store(Protocol):
 class LogStore(Store, Protocol):
     """All partitions of the logs."""
 
+    @property
+    def catalog(self) -> Catalog:
+        """What the data directory knows of the store, wherever its events lie: partitions, drains, dead letters."""
+        ...
+
     def attend(self, me: Holder) -> int:
         """Say that this drain lives; how many drains do."""
         ...
@@ -198,16 +217,16 @@ class LogStore(Store, Protocol):
         """The newest dead letters."""
         ...
 
-    def doomed(self, now_ns: int, *, max_age_seconds: float, max_bytes: int) -> list[Doomed]:
+    def doomed(self, now_ns: int, *, max_age_seconds: float, max_bytes: int) -> Sequence[Doomed]:
         """What retention would delete."""
         ...
 
-    def delete(self, going: Sequence[Doomed]) -> int:
-        """Delete it; how many bytes that frees."""
+    def delete(self, going: Sequence[Any]) -> int:
+        """Delete what this store doomed; how many bytes that frees."""
         ...
 
-    def verify(self) -> Report:
-        """Is every file whole and every event accounted for?"""
+    def verify(self, *, progress: Callable[[Path], None] = ...) -> Report:
+        """Is every file whole and every event accounted for? Calls `progress` before each file."""
         ...
 
 

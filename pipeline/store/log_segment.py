@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,9 @@ import apsw
 
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.bus.frame import Frame, Payload
-from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.derived import outbox as derived_outbox
-from monitoring.pipeline.derived.definition import Definition
-from monitoring.pipeline.derived.gather import Gatherer
+from monitoring.pipeline.derived.keeping import Keeping
+from monitoring.pipeline.store import census
 from monitoring.pipeline.store.contents import Extent, Understood, rejected_letters
 from monitoring.pipeline.store.rows import (
     EPOCH_US,
@@ -30,14 +28,11 @@ from monitoring.pipeline.store.rows import (
 
 __all__ = ["LogContents"]
 
-_KEEP_SECONDS = 2.0
-"""Frames of the outbox that are committed are mostly forgotten with the next events; without any, in a commit of their
-own after this."""
 _MERGE_PAGES = 2000
 """Pages of the index that a step writes: 8 MB, a tenth of a second, between two looks at the stop flag."""
 
 
-class LogContents:
+class LogContents(Keeping):
     """The tables of the signal "logs" in one segment, open for writing. See `contents.Contents`."""
 
     schema: ClassVar[str] = (
@@ -59,51 +54,19 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
     )
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._gatherer: Gatherer | None = None
-        self._now_ns: NowNs = wall_ns
-        self.outbox = derived_outbox.Outbox(connection)
-        self._released: tuple[str, int] | None = None
-        self._overtaken = False
-        self._tidy_at = 0.0
+        super().__init__(connection)
         self.set_memory(large=False)
         self.forget()
-
-    def derive(self, definitions: Sequence[Definition], now_ns: NowNs) -> None:
-        """Gather these metrics from what is written from now on."""
-        self._gatherer = Gatherer(self._connection, definitions) if definitions else None
-        self._now_ns = now_ns
-
-    def release(self, lane: str, low: int, *, overtaken: bool = False) -> None:
-        """Frames of the outbox up to this seq are committed; `tidy`, or what is written next, forgets them."""
-        self._released = (lane, low)
-        self._overtaken = overtaken
-        self._tidy_at = time.monotonic() + (0 if overtaken else _KEEP_SECONDS)
 
     def set_memory(self, *, large: bool) -> None:
         """The hash of the text index: 4 MB while events trickle, 16 under load."""
         self._hash_bytes = (16 if large else 4) << 20
         self._hash_set = False
 
-    def untidy(self, now_ns: int) -> bool:
-        """See Contents. The index sees to itself, the outbox does not."""
-        return self._released is not None and time.monotonic() >= self._tidy_at
-
-    def tidy(self, now_ns: int) -> None:
-        """See Contents."""
-        self._forget_released()
-
-    def _forget_released(self) -> None:
-        if self._released is not None:
-            forget = self.outbox.renew if self._overtaken else self.outbox.release
-            forget(*self._released)
-            self._released = None
-
     def forget(self) -> None:
         """See Contents."""
+        super().forget()
         self._dimensions: Dimensions | None = None
-        if self._gatherer is not None:
-            self._gatherer.forget()
         self._hints: dict[int, int] = {}
 
     @property
@@ -147,14 +110,8 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
             " ON CONFLICT(minute, service, level) DO UPDATE SET count = count + excluded.count",
             [(*key, count) for key, count in minutes.items()],
         )
-        self._derive(ids)
+        self._derive(ids, self.dimensions)
         return Extent(ids[0], ids[-1], spill)
-
-    def _derive(self, ids: Sequence[int]) -> None:
-        self._forget_released()
-        if self._gatherer is not None and (deltas := self._gatherer.gather(ids, self.dimensions)):
-            self.outbox.put(deltas, self._now_ns())
-            failpoint.hit("derived.put")
 
     def _taken(self, ids: Sequence[int]) -> set[int]:
         if isinstance(ids, range):
@@ -194,7 +151,7 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
 
     @staticmethod
     def compact(connection: apsw.Connection, stopped: Callable[[], bool]) -> bool:
-        """Merge the text index, a step at a time. See Contents.
+        """Merge the text index, a step at a time, and take the census. See Contents.
 
         How to go in steps, and that a step with fewer than two changes was the last: sqlite.org/fts5.html, "merge".
         """
@@ -203,7 +160,7 @@ INSERT INTO text(text, rank) VALUES('automerge', 16);
             before = connection.total_changes()
             connection.execute("INSERT INTO text(text, rank) VALUES('merge', ?)", (pages,))
             if connection.total_changes() - before < 2:
-                return True
+                return census.build(connection, stopped)
             pages = _MERGE_PAGES
         return False
 

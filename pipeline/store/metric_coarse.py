@@ -21,17 +21,17 @@ _LONGEST_MS = 2 * 3600_000
 
 
 def coarse(windows: Times, columns: Sequence[Column], scale: int) -> tuple[Times, list[Column]]:
-    """Points by longer windows, each the sum of what it is made of."""
+    """Points by longer windows, each the sum of what it is made of. Points run along the last axis."""
     if scale == 1:
         return windows, list(columns)
     longer = windows // scale
     starts = np.flatnonzero(np.diff(longer, prepend=longer[0] - 1))
-    return longer[starts], [np.add.reduceat(_safe(column), starts, axis=1) for column in columns]
+    return longer[starts], [np.add.reduceat(_safe(column), starts, axis=-1) for column in columns]
 
 
 def _safe(column: Column) -> Column:
     """The column, as floats where its sums could be beyond 64 bits."""
-    if column.dtype == np.int64 and float(np.abs(column).max(initial=0)) * column.shape[1] >= _SAFE:
+    if column.dtype == np.int64 and float(np.abs(column).max(initial=0)) * column.shape[-1] >= _SAFE:
         return column.astype(np.float64)
     return column
 

@@ -9,7 +9,7 @@ there is seen by `rate` and `increase` like everything else, and none of it twic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ import numpy as np
 from monitoring.pipeline.query.promql.source import STALE, STALE_BITS, Floats, Mask, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_points import ALIVE_WINDOWS
+from monitoring.pipeline.store.metric_sheet import Placed
 
-__all__ = ["WINDOW_MS", "Counting", "Grid", "Lanes", "Summary", "stale"]
+__all__ = ["WINDOW_MS", "Grid", "Lanes", "Summary", "stale"]
 
 WINDOW_MS = WINDOW_NS // 1_000_000
 _NEVER = -(1 << 40)
@@ -41,6 +42,7 @@ class Grid:
 
     def __init__(self, start_ms: int, end_ms: int, known: tuple[int, int], *, scale: int = 1, spread: int = 1) -> None:
         self.start_ms, self.end_ms, self.scale, self._spread = start_ms, end_ms, scale, spread
+        self._fill = max(2, spread)  # of a gauge one more than three is needed to have its average
         self._length_ms = scale * WINDOW_MS
         oldest, newest = (window // scale for window in known)
         self._newest_ms = (known[1] + 1) * WINDOW_MS
@@ -57,6 +59,18 @@ class Grid:
         self._known = self._windows <= newest
         self._heard = int(self._known.sum())
         self._all = self._ends[self._cut]
+        self._shown: dict[bytes, tuple[Times, int]] = {}
+
+    def placed(self, windows: Times) -> Placed:
+        """Where these windows, which rise, lie in the grid."""
+        low, high = 0, len(windows)
+        if windows[0] < self.first or windows[-1] > self.last:
+            low, high = (int(place) for place in windows.searchsorted((self.first, self.last + 1)))
+        if low == high:
+            return Placed(low, high, slice(0, 0))
+        start, end = int(windows[low]) - self.first, int(windows[high - 1]) - self.first + 1
+        dense = end - start == high - low
+        return Placed(low, high, slice(start, end) if dense else windows[low:high] - self.first)
 
     @property
     def empty(self) -> bool:
@@ -68,8 +82,7 @@ class Grid:
         if has[: self._heard].all():  # it gained something in every window, as most do
             covered = shown = self._known
             if self.scale == 1:
-                end = max(self._cut.start, min(self._cut.stop, self._heard))
-                return self._all[: end - self._cut.start], totals[self._cut.start : end]
+                return self._heard_of, totals[self._cut][: len(self._heard_of)]
         else:
             places = np.arange(self.count)
             since = places - np.maximum.accumulate(np.where(has, places, _NEVER))
@@ -78,8 +91,20 @@ class Grid:
             shown[:-1] |= has[1:]
         if self.scale > 1:
             return self._between(covered, shown, totals)
-        chosen = shown[self._cut]
-        return self._all[chosen], totals[self._cut][chosen]
+        return self._chosen(shown, totals)
+
+    def _chosen(self, shown: Mask, values: Floats) -> tuple[Times, Floats]:
+        """The samples of the windows that are shown; series that have them all have one and the same array of times."""
+        chosen, values = shown[self._cut], values[self._cut]
+        number = len(self._heard_of)
+        if chosen[:number].all() and not chosen[number:].any():
+            return self._heard_of, values[:number]
+        return self._all[chosen], values[chosen]
+
+    @cached_property
+    def _heard_of(self) -> Times:
+        """The ends of windows that samples are asked of and that the store has heard of."""
+        return self._all[: max(0, min(self._cut.stop, self._heard) - self._cut.start)]
 
     def _between(self, covered: Mask, shown: Mask, totals: Floats) -> tuple[Times, Floats]:
         """Some samples a window, on the line from one total to the next; the last window ends where the store does."""
@@ -88,14 +113,22 @@ class Grid:
         values = share * (totals - before)[:, None]
         values += before[:, None]
         values[:, -1] = totals
+        if shown is self._known and self._stretch is not None:
+            low, high, whole = self._stretch
+            return whole, values.reshape(-1)[low:high]
         wanted = possible & covered[:, None]
         wanted[:, -1] = possible[:, -1] & shown
-        if shown is self._known and wanted.any():  # one stretch
-            flat = wanted.reshape(-1)
-            low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
-            if flat[low:high].all():
-                return times.reshape(-1)[low:high], values.reshape(-1)[low:high]
         return times[wanted], values[wanted]
+
+    @cached_property
+    def _stretch(self) -> tuple[int, int, Times] | None:
+        """Of a series that is there in all windows: its samples, from one place to another, if nothing is between."""
+        times, _, possible = self._line
+        flat = (possible & self._known[:, None]).reshape(-1)
+        if not flat.any():
+            return None
+        low, high = int(flat.argmax()), len(flat) - int(flat[::-1].argmax())
+        return (low, high, times.reshape(-1)[low:high]) if flat[low:high].all() else None
 
     @cached_property
     def _line(self) -> tuple[Times, Floats, Mask]:
@@ -115,45 +148,63 @@ class Grid:
         """
         windows = np.flatnonzero((summary.count > 0) & self._known)
         last, least, most = summary.last[windows], summary.least[windows], summary.most[windows]
-        number = self._spread + 2
+        number = self._fill + 2
         others = (number * summary.sum[windows] / summary.count[windows] - least - most - last) / (number - 3)
-        ends = self._ends[windows]
-        parts = [ends - self._length_ms + self._length_ms * part // self._spread for part in range(1, self._spread)]
-        times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
-        filled = [np.clip(others, least, most)] * len(parts)
-        values = np.stack([*filled, least, most, last], axis=1).reshape(-1)
-        if len(ends) and ends[-1] > self._newest_ms:  # of a window that goes on, what was said last is said now
-            over = times > self._newest_ms
-            times, values = times[~over], values[~over]
-            if not len(times) or times[-1] < self._newest_ms:
-                times, values = np.append(times, self._newest_ms), np.append(values, last[-1])
-            else:
-                values[-1] = last[-1]
+        shown = np.empty((len(windows), number))
+        shown[:, :-3] = np.clip(others, least, most)[:, None]
+        shown[:, -3], shown[:, -2], shown[:, -1] = least, most, last
+        times, kept = self._moments(windows.tobytes())
+        values = shown.reshape(-1)[:kept]
+        if kept < shown.size:  # of a window that goes on, what was said last is said now
+            values = values if len(values) == len(times) else np.append(values, 0.0)
+            values[-1] = last[-1]
         low, high = np.searchsorted(times, (self.start_ms, self.end_ms + 1))
         return times[low:high], values[low:high]
 
+    def _moments(self, windows: bytes) -> tuple[Times, int]:
+        """When a gauge is shown that was heard of in these windows; and how many of those are not yet to come.
+
+        One more is now, where none of them is.
+        """
+        if windows not in self._shown:
+            ends = self._ends[np.frombuffer(windows, dtype=np.int64)]
+            parts = [ends - self._length_ms + self._length_ms * part // self._fill for part in range(1, self._fill)]
+            times = np.stack([*parts, ends - 2, ends - 1, ends], axis=1).reshape(-1)
+            kept = int(np.searchsorted(times, self._newest_ms, side="right"))
+            over = kept < len(times)
+            times = times[:kept]
+            if over and (not kept or times[-1] < self._newest_ms):
+                times = np.append(times, self._newest_ms)
+            self._shown[windows] = times, kept
+        return self._shown[windows]
+
     def gauge(self, lanes: Mapping[str, Lanes], across: str) -> tuple[Times, Floats]:
         """Samples of a gauge that these lanes said, each alive for five minutes; a stale marker where none is left."""
-        alive, values = self._combined([self._filled(said) for said in lanes.values()], across)
+        alive, values = self._combined(list(lanes.values()), across)
         ended = np.zeros(self.count, dtype=np.bool_)
         ended[1:] = alive[:-1] & ~alive[1:] & self._known[1:]
         values[ended] = STALE
-        chosen = (alive | ended)[self._cut]
-        return self._all[chosen], values[self._cut][chosen]
+        return self._chosen(alive | ended, values)
 
     def _filled(self, said: Lanes) -> tuple[Mask, Times, Floats]:
-        """In which windows a lane is alive, when it said what counts there, and that value."""
-        windows, at, values = said.newest()
+        """In which windows a lane is alive, which of what it said counts there, and that value."""
+        windows, values = said.newest()
+        low, high = np.searchsorted(windows, (self.first, self.last + 1))
+        if high - low == self.count:  # in every window
+            return self._known, np.arange(low, high), values[low:high].copy()
         place = np.full(self.count, _NEVER, dtype=np.int64)
-        inside = (windows >= self.first) & (windows <= self.last)
-        place[windows[inside] - self.first] = np.flatnonzero(inside)
+        place[windows[low:high] - self.first] = np.arange(low, high)
         index = np.maximum.accumulate(place)
         known = np.maximum(index, 0)
         alive = (index >= 0) & (self._windows - windows[known] < self._alive) & self._known
-        return alive, at[known], values[known]
+        return alive, known, values[known]
 
-    def _combined(self, filled: list[tuple[Mask, Times, Floats]], across: str) -> tuple[Mask, Floats]:
-        alive, at, values = filled[0][0].copy(), filled[0][1].copy(), filled[0][2].copy()
+    def _combined(self, lanes: list[Lanes], across: str) -> tuple[Mask, Floats]:
+        if len(lanes) == 1:
+            alive, _, values = self._filled(lanes[0])
+            return alive, values
+        filled = [(alive, lane.at()[known], values) for lane in lanes for alive, known, values in [self._filled(lane)]]
+        alive, at, values = filled[0][0].copy(), filled[0][1], filled[0][2]
         if across == "sum":
             values[~alive] = 0.0
         for living, said, value in filled[1:]:
@@ -184,48 +235,6 @@ def _less(said: Times, value: Floats, at: Times, before: Floats) -> Mask:
 _BETTER = {"last": _later, "max": _greater, "min": _less}
 
 
-class Counting:
-    """What a counter (one row) or a histogram (one row a bucket, then the sum) gained in each window of a grid.
-
-    `base` is what it gained before.
-    """
-
-    __slots__ = ("base", "gained", "has")
-
-    def __init__(self, rows: int, count: int) -> None:
-        self.base: Floats = np.zeros(rows)
-        self.gained: Floats = np.zeros((rows, count))
-        self.has: Mask = np.zeros(count, dtype=np.bool_)
-
-    def stack(self) -> None:
-        """Let each bucket of a histogram hold those below it, too, as Prometheus does. Once, when all is added."""
-        if len(self.base) > 1:
-            np.cumsum(self.gained[:-1], axis=0, out=self.gained[:-1])
-            np.cumsum(self.base[:-1], out=self.base[:-1])
-
-    def add(self, first: int, windows: Times, gained: Floats | Times, row: int = 0) -> None:
-        """Add what was gained in these windows, rising, from this row on; the grid begins at window `first`."""
-        rows = slice(row, row + len(gained))
-        start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
-        if start < 0 or end > len(self.has):
-            low, high = windows.searchsorted((first, first + len(self.has)))
-            if low:
-                self.base[rows] += gained[:, :low].sum(axis=1)
-            windows, gained = windows[low:high], gained[:, low:high]
-            if not len(windows):
-                return
-            start, end = int(windows[0]) - first, int(windows[-1]) - first + 1
-        places: slice | Times = slice(start, end) if end - start == len(windows) else windows - first
-        self.gained[rows, places] += gained
-        self.has[places] = True
-
-    def totals(self, row: int) -> Floats:
-        """The running total of one row at each window's end."""
-        total: Floats = np.cumsum(self.gained[row])
-        total += self.base[row]
-        return total
-
-
 class Summary:
     """What a gauge said in each window of a grid of a roll-up, from any number of files."""
 
@@ -235,10 +244,9 @@ class Summary:
         self.last, self.sum, self.count = np.zeros(count), np.zeros(count), np.zeros(count)
         self.least, self.most = np.full(count, np.inf), np.full(count, -np.inf)
 
-    def add(self, first: int, windows: Times, columns: Sequence[Floats | Times]) -> None:
+    def add(self, placed: Placed, columns: Sequence[Floats | Times]) -> None:
         """Add what a later file says: last, least, greatest, sum and count of these windows."""
-        inside = (windows >= first) & (windows < first + len(self.count))
-        places = windows[inside] - first
+        places, inside = placed.places, slice(placed.low, placed.high)
         last, least, most, total, count = (column[0][inside] for column in columns)
         self.last[places] = last
         self.least[places] = np.minimum(self.least[places], least)
@@ -249,29 +257,44 @@ class Summary:
 
 class _Said(NamedTuple):
     windows: Times
-    at: Times
+    at: Callable[[], Times]
     values: Floats
 
 
 class Lanes:
     """What one lane said of a gauge, from any number of segments and in any order."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_newest", "_parts")
 
     def __init__(self) -> None:
         self._parts: list[_Said] = []
+        self._newest: _Said | None = None
 
-    def add(self, windows: Times, at: Times, values: Floats) -> None:
-        """Values said in these windows, at these times (nanoseconds since 1970)."""
+    def add(self, windows: Times, at: Callable[[], Times], values: Floats) -> None:
+        """Values said in these windows, which rise; `at` tells at which times (nanoseconds since 1970), if asked."""
         self._parts.append(_Said(windows, at, values))
 
-    def newest(self) -> tuple[Times, Times, Floats]:
+    def newest(self) -> tuple[Times, Floats]:
         """By window, rising: what was said last in each."""
-        windows, at, values = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        if self._newest is None:
+            self._newest = self._chosen()
+        return self._newest.windows, self._newest.values
+
+    def at(self) -> Times:
+        """When those were said."""
+        self.newest()
+        return self._newest.at() if self._newest is not None else np.zeros(0, dtype=np.int64)
+
+    def _chosen(self) -> _Said:
+        parts = sorted(self._parts, key=lambda part: int(part.windows[0]))
+        windows = np.concatenate([part.windows for part in parts])
+        values = np.concatenate([part.values for part in parts])
         if (windows[1:] > windows[:-1]).all():
-            return windows, at, values
+            return _Said(windows, lambda: np.concatenate([part.at() for part in parts]), values)
+        at = np.concatenate([part.at() for part in parts])
         order = np.lexsort((values, at, windows))
         windows = windows[order]
         last = np.ones(len(windows), dtype=np.bool_)
         last[:-1] = windows[1:] != windows[:-1]
-        return windows[last], at[order][last], values[order][last]
+        at = at[order][last]
+        return _Said(windows[last], lambda: at, values[order][last])

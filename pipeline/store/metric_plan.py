@@ -17,9 +17,9 @@ __all__ = ["Plan", "Stored", "plan"]
 
 _MOST_WINDOWS = 11_000
 """What Prometheus takes for the most points that a graph can have."""
-_SPREADS = {6: ((0, 2),), 360: ((3_600_000, 4), (0, 24))}
-"""In how many samples a window is shown, by how far apart the caller takes them, milliseconds: two in the five minutes
-that an instant selector looks back, and four in the range of a `rate` of an hour."""
+_SPREADS = {6: ((120_000, 1), (0, 2)), 360: ((3_600_000, 4), (0, 24))}
+"""In how many samples a window is shown, by how far apart the caller takes them, milliseconds: at least two in that,
+two in the five minutes that an instant selector looks back, and four in the range of a `rate` of an hour."""
 _COARSEST_MS = {6: 60_000, 360: 300_000}
 """A caller who takes samples no further apart than this cannot be served by this resolution: two must lie within."""
 
@@ -37,11 +37,15 @@ class Stored(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to read: `base` is the file of hours whose carried totals begin, the numbers are those of segments."""
+    """What to read: `base` is the file of hours whose carried totals begin, the numbers are those of segments.
+
+    `oldest`: where there is no base, the file of hours that knows what was deleted before it.
+    """
 
     scale: int
     spread: int
     base: Rolled | None
+    oldest: Rolled | None
     segments: Sequence[int]
     rolled: Sequence[Rolled]
 
@@ -61,7 +65,7 @@ def plan(
     base, segments, files = found if found is not None else _left(stored, rolled, start_ms)
     scale = level.scale if level is not None else 1
     spread = next((count for least, count in _SPREADS.get(scale, ((0, 1),)) if step_ms >= least), 1)
-    return Plan(scale, spread, base, segments, files)
+    return Plan(scale, spread, base, None if base is not None else _oldest(stored, rolled), segments, files)
 
 
 _Found = tuple[Rolled | None, list[int], list[Rolled]]
@@ -83,6 +87,12 @@ def _base(
             break
         found = hours.get(number, found)
     return found
+
+
+def _oldest(stored: Sequence[Stored], rolled: Mapping[str, Mapping[int, Rolled]]) -> Rolled | None:
+    """The file of hours of the first segment that anything is left of, where others were before it."""
+    first = min((each.number for each in stored), default=1)
+    return rolled[LEVELS[-1].name].get(first) if first > 1 else None
 
 
 def _sources(

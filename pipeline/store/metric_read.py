@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import apsw
@@ -16,18 +17,31 @@ from monitoring.pipeline.query.promql.source import NAME, Floats, Times
 from monitoring.pipeline.store.deltas import WINDOW_NS, Number
 from monitoring.pipeline.store.matchers import Matcher
 from monitoring.pipeline.store.metric_coarse import coarse, summary
-from monitoring.pipeline.store.metric_codec import Codec
-from monitoring.pipeline.store.metric_grid import Counting, Grid, Lanes, Summary
+from monitoring.pipeline.store.metric_codec import Batch, Codec
+from monitoring.pipeline.store.metric_grid import Grid, Lanes, Summary
 from monitoring.pipeline.store.metric_names import LE, exposed, name_test
-from monitoring.pipeline.store.metric_pack import PACK, PACK_MS, packed_blocks, packed_id, packed_rows, sample_value
+from monitoring.pipeline.store.metric_pack import (
+    PACK,
+    PACK_MS,
+    PackedRow,
+    packed_blocks,
+    packed_id,
+    packed_rows,
+    sample_value,
+)
 from monitoring.pipeline.store.metric_points import blocks_of, having
 from monitoring.pipeline.store.metric_segment import BLOCK
+from monitoring.pipeline.store.metric_sheet import Counting, Sheet, add_all
 
-__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read", "read_carried", "read_rolled"]
+__all__ = ["Gauge", "Key", "Read", "choose", "families_of", "read", "read_carried", "read_deleted", "read_rolled"]
 
 
 MAX_SAMPLES = 50_000_000
 """As many as Prometheus takes for one query; 400 MB here."""
+_SHEET_CELLS = 1 << 20
+"""8 MB of floats at a time."""
+_TOGETHER = 256
+"""Packed rows that are decoded together: a column of those is 3 MB."""
 _LESS = "ask for fewer series, a shorter range or longer steps"
 
 
@@ -58,6 +72,7 @@ class Read:
         self.grid, self.fine = grid, fine or grid
         self.start_ms, self.end_ms = grid.start_ms, grid.end_ms
         self._cells = 0
+        self.sheets: list[Sheet] = []
         self.summaries: dict[Key, Summary] = {}
         self.samples: dict[Key, list[tuple[Times, Floats]]] = {}
         self.counting: dict[Key, Counting] = {}
@@ -82,7 +97,11 @@ class Read:
             self._cells += rows * self.grid.count
             if self._cells > MAX_SAMPLES:
                 raise PermanentError(f"the query reads over {MAX_SAMPLES:,} samples: {_LESS}")
-            found = self.counting[key] = Counting(rows, self.grid.count)
+            room = self.sheets[-1].room(rows) if self.sheets else None
+            while room is None:
+                self.sheets.append(Sheet(max(rows, _SHEET_CELLS // max(1, self.grid.count)), self.grid.count))
+                room = self.sheets[-1].room(rows)
+            found = self.counting[key] = room
         return found
 
     def summary_of(self, key: Key) -> Summary:
@@ -93,12 +112,16 @@ class Read:
         return found
 
     def sum_up(self) -> None:
-        """Let what was said in segments without a roll-up be a part of the coarser grid, too. Once, at the end."""
+        """Make totals of increments, and let what was said in segments without a roll-up be a part of the coarser grid,
+        too. Once, at the end.
+        """
+        for sheet in self.sheets:
+            sheet.add_up()
         scale = self.grid.scale
         for key, gauge in self.gauges.items() if scale > 1 else ():
             windows, columns = summary(self.fine.gauge(gauge.lanes, gauge.across), scale)
             if len(windows):
-                self.summary_of(key).add(self.grid.first, windows, columns)
+                self.summary_of(key).add(self.grid.placed(windows), columns)
 
     def lane_of(self, key: Key, across: str, lane: str) -> Lanes:
         """What this lane said of a gauge, to add to."""
@@ -168,6 +191,19 @@ def read_carried(connection: apsw.Connection, chosen: Mapping[int, Chosen], into
         into.count_of(chosen[number].key).base += orjson.loads(total)
 
 
+def read_deleted(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) -> None:
+    """Add what these series came to before the first segment that is left, whose file of hours this is."""
+    numbers = [number for number, (key, _) in chosen.items() if key.kind in ("counter", "histogram")]
+    own = dict(_totals(connection, packed_blocks(connection), numbers))
+    query = "SELECT series, total FROM carried WHERE series IN (SELECT value FROM json_each(?))"
+    for number, total in connection.execute(query, (orjson.dumps(numbers).decode(),)):
+        before = np.array(orjson.loads(total), dtype=np.float64)
+        if number in own:
+            before -= own[number]
+        if before.any():
+            into.count_of(chosen[number].key).base += before
+
+
 def _by_kind(chosen: Mapping[int, Chosen]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {"counter": [], "histogram": [], "gauge": [], "sample": []}
     for number, (key, _) in chosen.items():
@@ -193,12 +229,9 @@ def read(connection: apsw.Connection, chosen: Mapping[int, Chosen], into: Read) 
 def _counters(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
     for number, total in _before(connection, "increment", "total(value)", numbers, into.first_fine):
         into.count_of(chosen[number].key).base[0] += total
-    rows = _rows(connection, "increment", "value", numbers, into)
-    for number, points in _by_series(rows):
-        windows = np.array([row[1] for row in points], dtype=np.int64)
-        gained = np.array([[row[2] for row in points]], dtype=np.float64)
-        windows, (gained,) = coarse(windows, [gained], into.grid.scale)
-        into.count_of(chosen[number].key).add(into.grid.first, windows, gained)
+    for number, table in _tables(_rows(connection, "increment", "value", numbers, into)):
+        windows, (gained,) = coarse(table[1].astype(np.int64), [table[2:]], into.grid.scale)
+        add_all([into.count_of(chosen[number].key)], into.grid.placed(windows), gained[None])
 
 
 def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
@@ -218,14 +251,23 @@ def _histograms(connection: apsw.Connection, numbers: Sequence[int], chosen: Map
 
 def _gauges(connection: apsw.Connection, numbers: Sequence[int], chosen: Mapping[int, Chosen], into: Read) -> None:
     names = dict(connection.execute("SELECT id, lane FROM source"))
-    rows = _rows(connection, "gauge", "lane, at, value", numbers, into)
-    for number, points in _by_series(rows):
-        for lane, said in groupby(sorted(points, key=itemgetter(2)), key=itemgetter(2)):
-            columns = list(zip(*said, strict=True))
-            windows = np.array(columns[1], dtype=np.int64)
-            at = np.array(columns[3], dtype=np.int64) + windows * WINDOW_NS
-            key, across = chosen[number]
-            into.lane_of(key, across, names[lane]).add(windows, at, np.array(columns[4], dtype=np.float64))
+    for number, table in _tables(_rows(connection, "gauge", "lane, at, value", numbers, into)):
+        key, across = chosen[number]
+        for lane in np.unique(table[2]):
+            said = table[:, table[2] == lane]
+            windows = said[1].astype(np.int64)
+            at = partial(np.add, said[3].astype(np.int64), windows * WINDOW_NS)
+            into.lane_of(key, across, names[int(lane)]).add(windows, at, said[4])
+
+
+def _tables(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Floats]]:
+    """The rows of each series as a matrix, a row a column: numbers by the thousand are read faster so."""
+    table = np.array(list(rows), dtype=np.float64)  # whole numbers are below 2 ** 53, but for values
+    if not len(table):
+        return
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    for part in np.split(table, np.flatnonzero(np.diff(table[:, 0])) + 1):
+        yield int(part[0, 0]), np.ascontiguousarray(part.T)
 
 
 def _packed(
@@ -244,28 +286,58 @@ def _packed(
     counting = [*by_kind["counter"], *by_kind["histogram"]]
     if earlier and counting:
         for number, total in _totals(connection, earlier, counting):
-            into.count_of(chosen[number].key).base += orjson.loads(total) if isinstance(total, str) else total
-    for row in packed_rows(connection, within, counting) if counting else ():
-        found, row_of = into.count_of(chosen[row.series].key), 0
-        places, parts = codec.decode(row.data)
-        windows, columns = coarse(places + row.block * PACK, parts, factor)
+            into.count_of(chosen[number].key).base += total
+    known: dict[int, Counting] = {}
+    for some, windows, batch in _batches(connection, within, counting, codec):
+        for row in some:
+            if row.series not in known:
+                known[row.series] = into.count_of(chosen[row.series].key)
+        counts = [known[row.series] for row in some]
+        longer, columns = coarse(windows, list(map(batch.column, range(len(batch)))), factor)
+        placed, row_of = grid.placed(longer), 0
         for column in columns:
-            found.add(grid.first, windows, column, row_of)
-            row_of += len(column)
-    if not by_kind["gauge"]:
-        return
+            add_all(counts, placed, column, row_of)
+            row_of += column.shape[1]
     if factor < grid.scale:
-        for row in packed_rows(connection, within, by_kind["gauge"]):
-            places, columns = codec.decode(row.data)
-            into.summary_of(chosen[row.series].key).add(grid.first, places + row.block * PACK, columns)
+        for some, windows, batch in _batches(connection, within, by_kind["gauge"], codec):
+            said, placed = [batch.column(number) for number in range(len(batch))], grid.placed(windows)
+            for place, row in enumerate(some):
+                into.summary_of(chosen[row.series].key).add(placed, [column[place] for column in said])
         return
-    names = dict(connection.execute("SELECT id, lane FROM source"))
-    for row in packed_rows(connection, within, by_kind["gauge"]):
-        places, (values, at) = codec.decode(row.data)
-        windows = places + row.block * PACK
-        key, across = chosen[row.series]
-        lane = into.lane_of(key, across, names[row.lane])
-        lane.add(windows, windows * WINDOW_NS + at[0], values[0].astype(np.float64))
+    names = dict(connection.execute("SELECT id, lane FROM source")) if by_kind["gauge"] else {}
+    for some, windows, batch in _batches(connection, within, by_kind["gauge"], codec):
+        values = batch.column(0).astype(np.float64, copy=False)
+        at = _Said(windows, batch)
+        for place, row in enumerate(some):
+            key, across = chosen[row.series]
+            into.lane_of(key, across, names[row.lane]).add(windows, partial(at.of, place), values[place, 0])
+
+
+def _batches(
+    connection: apsw.Connection, blocks: Sequence[int], numbers: Sequence[int], codec: Codec
+) -> Iterator[tuple[list[PackedRow], Times, Batch]]:
+    """The packed points of these series in these blocks, many at a time, with the windows that they are of."""
+    for block in blocks if numbers else ():
+        rows = iter(packed_rows(connection, [block], numbers))
+        while some := list(islice(rows, _TOGETHER)):
+            for places, batch in codec.batches([row.data for row in some]):
+                yield [some[place] for place in places], batch.places + block * PACK, batch
+
+
+class _Said:
+    """When the values of a batch of a gauge were said: seldom asked, so not decoded before."""
+
+    def __init__(self, windows: Times, batch: Batch) -> None:
+        self._starts, self._batch = windows * WINDOW_NS, batch
+
+    @cached_property
+    def _at(self) -> Times:
+        return self._batch.column(1)[:, 0] + self._starts
+
+    def of(self, place: int) -> Times:
+        """Those of one series, nanoseconds since 1970."""
+        found: Times = self._at[place]
+        return found
 
 
 def _samples(
@@ -291,12 +363,22 @@ def _raw_samples(connection: apsw.Connection, numbers: Sequence[int], chosen: Ma
         into.sampled(chosen[number].key, times, np.array([sample_value(value) for _, _, value in points]))
 
 
-def _totals(connection: apsw.Connection, blocks: Sequence[int], numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+def _totals(connection: apsw.Connection, blocks: Sequence[int], numbers: Sequence[int]) -> Iterator[tuple[int, Floats]]:
+    """What each series gained in these blocks, by rows: exact as far as whole numbers are."""
+    numeric: dict[int, int | float] = {}
+    rows: dict[int, list[Any]] = {}
     for block in blocks:
         ids = orjson.dumps([packed_id(block, number) for number in numbers]).decode()
-        yield from connection.execute(
+        for number, total in connection.execute(
             "SELECT id >> 24 & 1048575, total FROM packed WHERE id IN (SELECT value FROM json_each(?))", (ids,)
-        )
+        ):
+            if type(total) is str:
+                more = orjson.loads(total)
+                rows[number] = list(map(operator.add, rows[number], more)) if number in rows else more
+            else:
+                numeric[number] = numeric.get(number, 0) + total
+    yield from ((number, np.array([total], dtype=np.float64)) for number, total in numeric.items())
+    yield from ((number, np.array(total, dtype=np.float64)) for number, total in rows.items())
 
 
 def _by_series(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
@@ -316,9 +398,9 @@ def _rows(
     )
     first, last = into.first_fine, (into.grid.last + 1) * into.grid.scale - 1
     blocks = blocks_of(connection, table, first // BLOCK, last // BLOCK)
-    for row in connection.execute(query, (orjson.dumps(blocks).decode(), orjson.dumps(numbers).decode())):
-        if first <= row[1] <= last:
-            yield row
+    named = (orjson.dumps(blocks).decode(), orjson.dumps(numbers).decode())
+    rows: list[tuple[Any, ...]] = connection.execute(query, named).fetchall()
+    yield from (row for row in rows if first <= row[1] <= last)
 
 
 _EARLIER = "WHERE (block < ?1 OR (block = ?1 AND slot < ?2)) AND series IN (SELECT value FROM json_each(?3))"

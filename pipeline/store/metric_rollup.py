@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ class _Roll:
         lanes: dict[str, Lanes] = {}
         for block, lane, packed in parts:
             windows = packed.places + block * PACK
-            at = packed.columns[1][0] + windows * WINDOW_NS
+            at = partial(np.add, packed.columns[1][0], windows * WINDOW_NS)
             lanes.setdefault(str(lane), Lanes()).add(windows, at, packed.columns[0][0].astype(np.float64))
         blocks = {block for block, _, _ in parts}
         summed = [

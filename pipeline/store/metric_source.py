@@ -32,6 +32,7 @@ from monitoring.pipeline.store.metric_read import (
     families_of,
     read,
     read_carried,
+    read_deleted,
     read_rolled,
 )
 from monitoring.pipeline.store.metrics import SqliteMetricStore, in_time
@@ -64,6 +65,9 @@ class MetricSource:
             if chosen.base is not None:
                 with opened_rollup(chosen.base.path, self._deadline) as connection:
                     read_carried(connection, choose(connection, matchers), found)
+            if chosen.oldest is not None:
+                with opened_rollup(chosen.oldest.path, self._deadline) as connection:
+                    read_deleted(connection, choose(connection, matchers), found)
             for rolled in chosen.rolled:
                 with opened_rollup(rolled.path, self._deadline) as connection:
                     read_rolled(connection, choose(connection, matchers), found)
@@ -151,11 +155,10 @@ class MetricSource:
         fits, le_fits = name_test(matchers), le_test(matchers)
         seen: dict[tuple[str, str, str], tuple[Mask, Floats]] = {}
         for key, counting in found.counting.items():
-            counting.stack()
             for name, le, row in _rows_of(key):
                 if not fits(name) or (key.kind == "histogram" and not le_fits(le)):
                     continue
-                has, totals = counting.has, counting.totals(row)
+                has, totals = counting.has, counting.gained[row]
                 if (before := seen.get((name, key.labels, le))) is not None:
                     has, totals = has | before[0], totals + before[1]
                 seen[name, key.labels, le] = has, totals

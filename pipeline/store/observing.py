@@ -11,8 +11,8 @@ from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.interface import LogStore
 from monitoring.pipeline.store.seen import Seen, seen_of
-from monitoring.pipeline.store.sqlite import SqliteStore
 
 __all__ = ["Observing"]
 
@@ -23,9 +23,7 @@ _BELIEVED_NS = 1_000_000_000
 class Observing:
     """The stores of a data directory and its bus, as one job sees them. Not for several threads."""
 
-    def __init__(
-        self, chosen: Settings, control: Control, *, store: SqliteStore, streams: Callable[[], Streams]
-    ) -> None:
+    def __init__(self, chosen: Settings, control: Control, *, store: LogStore, streams: Callable[[], Streams]) -> None:
         """`streams` is called when it matters how far the store is complete; both stay their owner's."""
         self.logs = store
         self._settings, self._control, self._streams = chosen, control, streams
@@ -52,6 +50,14 @@ class Observing:
         from monitoring.pipeline.store import presence  # numpy
 
         return presence.present(self.logs.catalog, names, start_ns, end_ns)
+
+    def moments(
+        self, names: Sequence[str], start_ns: int, end_ns: int, step_ns: int
+    ) -> Mapping[tuple[str, ...], set[int]]:  # fmt: skip
+        """See Sources."""
+        from monitoring.pipeline.store import presence  # numpy
+
+        return presence.moments(self.logs.catalog, names, start_ns, end_ns, step_ns)
 
     def undelivered(self, since_ns: int) -> Mapping[str, int]:
         """See Sources."""

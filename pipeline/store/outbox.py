@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from monitoring.pipeline.clock import DAY_NS, NowNs, wall_ns
+from monitoring.pipeline.clock import DAY_NS, NowNs, rfc3339, wall_ns
 from monitoring.pipeline.store.control import Control
 
-__all__ = ["GROUP_WAIT_NS", "LEASE_NS", "Entry", "Message", "Notice", "Outbox", "put"]
+__all__ = ["GROUP_WAIT_NS", "LEASE_NS", "Entry", "Message", "Notice", "Outbox", "deliveries", "put"]
 
 _SECOND_NS = 1_000_000_000
 GROUP_WAIT_NS = 2 * _SECOND_NS
@@ -35,6 +35,8 @@ MOST_NOTICES = 200
 """Of one message: a storm of thousands becomes tens of messages, and what the largest carries stays below 1 MiB."""
 LONGEST_WAIT_NS = 3600 * _SECOND_NS
 """Neither a backoff nor what a far end asks for is longer: after that it is worth a look."""
+MOST_EARLIER = 10
+"""Earlier messages that one refers to: mail programs need the first of a thread and the last."""
 KEPT_NS = 30 * DAY_NS
 """How long ended notices are kept to be looked at: as long as the logs they belong to."""
 STATES = ("waiting", "sent", "failed", "dropped")
@@ -62,6 +64,7 @@ class Message(NamedTuple):
     """Notices that are told together: what is sent, retried and timed out as one.
 
     `created` is when its oldest notice was put, `attempts` counts this one, `progress` is what the last try left.
+    `earlier` are the ids of messages that told this channel of the same alerts before, the oldest first.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Message(NamedTuple):
     created: int
     attempts: int
     progress: str
+    earlier: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -93,6 +97,20 @@ def put(connection: apsw.Connection, notices: Iterable[Notice], now_ns: int) -> 
         "INSERT OR IGNORE INTO outbox(key, channel, event, grouping, body, created, due) VALUES(?,?,?,?,?,?,?)",
         [(*notice[:5], now_ns, notice.due) for notice in notices],
     )
+
+
+def deliveries(control: Control, alert: str) -> dict[int, list[dict[str, Any]]]:
+    """What has become of the notices of an alert, as JSON members, by the number of their entry in its history."""
+    rows = control.rows(f"{_ENTRY} WHERE o.key >= ?1 || ':' AND o.key < ?1 || ';' ORDER BY o.channel", alert)
+    found: dict[int, list[dict[str, Any]]] = {}
+    for entry in (Entry(*row) for row in rows):
+        number = entry.key.split(":")[1]
+        if number.isdecimal():
+            found.setdefault(int(number), []).append({
+                "channel": entry.channel, "state": entry.state, "attempts": entry.attempts,
+                "at": rfc3339(entry.ended) if entry.ended is not None else None, "said": entry.reply or entry.error,
+            })  # fmt: skip
+    return found
 
 
 class Outbox:
@@ -285,4 +303,22 @@ def _take(
         " (SELECT key FROM part WHERE message = ?) ORDER BY created, key",
         (identity,),
     ).fetchall()
-    return Message(identity, channel, tuple(Notice(*row) for row in rows), created, attempts, progress)
+    notices = tuple(Notice(*row) for row in rows)
+    earlier = _earlier(connection, identity, channel, notices)
+    return Message(identity, channel, notices, created, attempts, progress, earlier)
+
+
+def _earlier(
+    connection: apsw.Connection, identity: str, channel: str, notices: tuple[Notice, ...]
+) -> tuple[str, ...]:  # fmt: skip
+    """Messages made before this one with notices of the same alerts, which their keys begin with."""
+    found: dict[int, str] = {}
+    for alert in list(dict.fromkeys(notice.key.partition(":")[0] for notice in notices))[:MOST_EARLIER]:
+        rows: list[Any] = connection.execute(
+            "SELECT DISTINCT m.rowid, m.id FROM part p JOIN message m ON m.id = p.message"
+            " WHERE p.key >= ?1 || ':' AND p.key < ?1 || ';' AND m.channel = ?2"
+            " AND m.rowid < (SELECT rowid FROM message WHERE id = ?3) ORDER BY m.rowid DESC LIMIT ?4",
+            (alert, channel, identity, MOST_EARLIER),
+        ).fetchall()
+        found |= dict(rows)
+    return tuple(found[number] for number in sorted(found)[-MOST_EARLIER:])

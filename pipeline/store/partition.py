@@ -24,15 +24,16 @@ from monitoring.pipeline.bus.frame import Frame, Payload
 from monitoring.pipeline.bus.streams import Entry
 from monitoring.pipeline.clock import NowNs, wall_ns
 from monitoring.pipeline.derived.definition import Definition
+from monitoring.pipeline.derived.keeping import Keeping
 from monitoring.pipeline.errors import StoreFull
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import lease, rollover, suspects
 from monitoring.pipeline.store.batch import Batch, Memory, admit
 from monitoring.pipeline.store.catalog import Catalog, partition_dir, segment_path
-from monitoring.pipeline.store.contents import StoredRows, Understood
+from monitoring.pipeline.store.contents import Contents, StoredRows, Understood
+from monitoring.pipeline.store.kinds import check_followed_by, contents_of
 from monitoring.pipeline.store.lease import Holder
 from monitoring.pipeline.store.letter import DeadLetter
-from monitoring.pipeline.store.log_segment import LogContents
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.segment import Segment, create
 from monitoring.pipeline.store.space import space_needed
@@ -72,19 +73,22 @@ def active_number(data: Path, signal: str, partition: int) -> int:
 
 
 def acquire(
-    catalog: Catalog, signal: str, partition: int, limits: Limits, *, me: Holder | None = None, now_ns: NowNs = wall_ns
-) -> Partition | None:
+    catalog: Catalog, signal: str, partition: int, limits: Limits, *, me: Holder | None = None, now_ns: NowNs = wall_ns,
+    kind: type[Contents] | None = None,
+) -> Partition | None:  # fmt: skip
     """Take a partition's lease; None where another process holds it.
 
-    Finishes a roll-over that was cut off. A holder that keeps the file locked past its lease is killed
-    (`lease.evict`); raises LeaseBlocked where that is not permitted.
+    Finishes a roll-over that was cut off. A segment that is not of the `kind` that is wanted (None: the signal's own)
+    is followed by one that is; raises StoreCorrupt where that may not be. A holder that keeps the file locked past its
+    lease is killed (`lease.evict`); raises LeaseBlocked where that is not permitted.
     """
     me = me or Holder.this_process()
+    kind = kind or contents_of(signal)
     directory = partition_dir(catalog.data, signal, partition)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if active_number(catalog.data, signal, partition) == 0:
         path = segment_path(catalog.data, signal, partition, 1)
-        create(path, signal=signal, partition=partition, number=1, now_ns=now_ns())
+        create(path, signal=signal, partition=partition, number=1, now_ns=now_ns(), kind=kind)
         catalog.note_active(signal, partition, 1)
     while True:
         number = active_number(catalog.data, signal, partition)
@@ -97,11 +101,14 @@ def acquire(
                     return None
                 epoch, clean = taken
                 segment.epoch = epoch
+                if segment.head().sealed is None and type(segment.contents) is not kind:
+                    check_followed_by(type(segment.contents), kind, segment.path)
+                    rollover.seal(segment, now_ns=now_ns())
                 if segment.head().sealed is None:
                     catalog.note_overlooked(signal, partition, before=number)
                     catalog.note_active(signal, partition, number)
                     return Partition(catalog, segment, limits, me=me, clean=clean, now_ns=now_ns)
-                rollover.follow(segment, catalog, now_ns=now_ns())
+                rollover.follow(segment, catalog, now_ns=now_ns(), kind=kind)
         except BaseException:
             segment.close()
             raise
@@ -234,10 +241,10 @@ class Partition:
             contents.derive(definitions, self._now_ns)
 
     @property
-    def deriving(self) -> LogContents | None:
+    def deriving(self) -> Keeping | None:
         """The active segment's contents, with the outbox of what was derived; None of metrics."""
         contents = self.segment.contents
-        return contents if isinstance(contents, LogContents) else None
+        return contents if isinstance(contents, Keeping) else None
 
     def set_load(self, *, heavy: bool) -> None:
         """Spend memory on large batches, or give it back."""

@@ -82,8 +82,13 @@ class Purges:
 
     def note(self, request: Request, done: Purged) -> dict[str, Any]:
         """Add what was done to a request: done, or still waiting for the rest. What is known of it now."""
-        before = request.result.get("events", 0)
-        result = {**request.result, "events": before + done.events, "waiting": done.waiting}
+        before = request.result
+        result = {
+            **before,
+            "events": before.get("events", 0) + done.events,
+            "dead_letters": before.get("dead_letters", 0) + done.letters,
+            "waiting": done.waiting,
+        }
         self._end(request, "done" if done.complete else "waiting", result)
         return result
 

@@ -22,6 +22,7 @@ from monitoring.pipeline.query.functions import register
 from monitoring.pipeline.query.limits import STEPS_BETWEEN_CHECKS, Deadline
 from monitoring.pipeline.query.remembered import Remembered
 from monitoring.pipeline.query.tokens import Tokenizer
+from monitoring.pipeline.store.census import Census
 from monitoring.pipeline.store.segment import Head, open_readonly
 
 __all__ = ["MAX_OPEN", "OutOfTime", "Reader", "SegmentGone", "View"]
@@ -51,7 +52,8 @@ class View(NamedTuple):
 
     `dimensions` are the numbers of repeated strings by kind and value, `names` the strings by number. `version`
     changes when these or the head may have changed; `connection` stops at the deadline with apsw.InterruptError.
-    `common` tells whether most events hold a token: a guess, from the newest.
+    `common` tells whether most events hold a token: a guess, from the newest. `census` is that of a sealed segment
+    that has one.
     """
 
     connection: apsw.Connection
@@ -61,6 +63,7 @@ class View(NamedTuple):
     names: dict[int, str]
     version: tuple[int, int]
     common: Callable[[str], bool]
+    census: Callable[[], Census | None]
 
 
 class _Open:
@@ -78,6 +81,8 @@ class _Open:
         self.names: dict[int, str] = {}
         self._newest_dimension = -1
         self._common: dict[str, bool] = {}
+        self._census: Census | None = None
+        self._census_version: int | None = None
 
     def close(self) -> None:
         self.connection.close()
@@ -103,7 +108,16 @@ class _Open:
                 self._newest_dimension = number
             self.version = version
         key = (self.serial, int(version))
-        return View(self.connection, self.split, self.head, self.dimensions, self.names, key, self.common)
+        return View(self.connection, self.split, self.head, self.dimensions, self.names, key, self.common,
+                    self.census)  # fmt: skip
+
+    def census(self) -> Census | None:
+        """The census, read again only where another connection has written."""
+        if self._census_version != self.version:
+            sealed = self.head is not None and self.head.sealed is not None
+            self._census = Census.read(self.connection) if sealed else None
+            self._census_version = self.version
+        return self._census
 
     def common(self, source: str) -> bool:
         """Whether more than half of the newest events hold this token."""

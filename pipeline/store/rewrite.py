@@ -32,7 +32,7 @@ import apsw
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.errors import RetryableError, StoreFull
 from monitoring.pipeline.store.catalog import Catalog, SegmentRow
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.kinds import kind_of
 from monitoring.pipeline.store.log_segment import LogContents
 from monitoring.pipeline.store.partition import active_number
 from monitoring.pipeline.store.rows import MINUTE_SHIFT, index_words
@@ -126,7 +126,7 @@ def settle(catalog: Catalog, row: SegmentRow, stopped: Callable[[], bool]) -> bo
     connection = apsw.Connection(str(row.path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(1000)
-        if not contents_of(row.signal).compact(connection, stopped):
+        if not kind_of(connection, row.signal).compact(connection, stopped):
             return False
         if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get[0]:
             return False  # a reader still sees the old pages

@@ -14,7 +14,8 @@ from pathlib import Path
 from monitoring.pipeline import failpoint
 from monitoring.pipeline.errors import Fenced, StoreCorrupt
 from monitoring.pipeline.store.catalog import Catalog, segment_path
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.contents import Contents
+from monitoring.pipeline.store.kinds import kind_of
 from monitoring.pipeline.store.segment import Segment, create
 
 __all__ = ["MARK_TTL_SECONDS", "follow", "request", "requested", "seal"]
@@ -43,8 +44,9 @@ def seal(segment: Segment, *, now_ns: int) -> None:
         connection.execute("UPDATE head SET sealed = ?, next = number + 1", (now_ns,))
 
 
-def follow(segment: Segment, catalog: Catalog, *, now_ns: int) -> Path:
-    """Steps 2 and 3 for a sealed segment; the path of the next one. Raises Fenced, StoreFull."""
+def follow(segment: Segment, catalog: Catalog, *, now_ns: int, kind: type[Contents] | None = None) -> Path:
+    """Steps 2 and 3 for a sealed segment; the path of the next one, of the same kind unless told. Raises Fenced,
+    StoreFull."""
     connection = segment.connection
     head = segment.head()
     if head.next is None:
@@ -66,7 +68,8 @@ def follow(segment: Segment, catalog: Catalog, *, now_ns: int) -> Path:
             marks=list(connection.execute("SELECT * FROM mark WHERE seen >= ?", (oldest,))),
             expired=(head.expired_committed + committed, head.expired_dead + dead),
             poison=list(connection.execute("SELECT * FROM poison")),
-            contents=contents_of(head.signal).carried(connection, oldest),
+            contents=kind_of(connection, head.signal).carried(connection, oldest),
+            kind=kind or kind_of(connection, head.signal),
         )
     except FileNotFoundError as error:
         raise Fenced(f"{path.name} was made by another process") from error

@@ -30,6 +30,7 @@ __all__ = [
     "index_words",
     "leaves",
     "plain",
+    "resource_text",
     "rows_of",
     "timestamp_ns",
 ]
@@ -231,14 +232,15 @@ def _numbers(kind: str, column: Any, dimensions: Dimensions) -> Any:
 
 def _resources(environments: Any, releases: Any, dimensions: Dimensions) -> Any:
     if type(environments) is not list and type(releases) is not list:
-        return dimensions.number("resource", _resource(environments, releases))
+        return dimensions.number("resource", resource_text(environments, releases))
     count = len(environments if type(environments) is list else releases)
     pairs = list(zip(_spread(environments, count), _spread(releases, count), strict=True))
-    numbers = {pair: dimensions.number("resource", _resource(*pair)) for pair in set(pairs)}
+    numbers = {pair: dimensions.number("resource", resource_text(*pair)) for pair in set(pairs)}
     return [numbers[pair] for pair in pairs]
 
 
-def _resource(environment: str, release: str) -> str:
+def resource_text(environment: str, release: str) -> str:
+    """The resource dimension of these: JSON of those that are not empty."""
     facts = {"environment": environment, "release": release}
     return orjson.dumps({key: value for key, value in facts.items() if value}).decode()
 

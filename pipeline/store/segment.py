@@ -23,7 +23,7 @@ from monitoring.pipeline.clock import boot_seconds
 from monitoring.pipeline.durable import sync
 from monitoring.pipeline.errors import Fenced, StoreCorrupt
 from monitoring.pipeline.store.contents import Contents, StoredRows
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.kinds import contents_of, kind_of
 from monitoring.pipeline.store.letter import DeadLetter
 from monitoring.pipeline.store.marks import Mark
 from monitoring.pipeline.store.space import space_needed
@@ -103,7 +103,7 @@ class Head:
 def create(
     path: Path, *, signal: str, partition: int, number: int, now_ns: int, epoch: int = 0, holder: str | None = None,
     marks: Sequence[tuple[Any, ...]] = (), expired: tuple[int, int] = (0, 0), poison: Sequence[tuple[Any, ...]] = (),
-    contents: Iterable[tuple[str, Sequence[tuple[Any, ...]]]] = (),
+    contents: Iterable[tuple[str, Sequence[tuple[Any, ...]]]] = (), kind: type[Contents] | None = None,
 ) -> None:  # fmt: skip
     """Make a segment file, complete or not at all: written beside, synced, linked into its place.
 
@@ -114,7 +114,7 @@ def create(
     with space_needed(path), closing(apsw.Connection(str(beside))) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL").fetchall()
         connection.execute("BEGIN")
-        connection.execute(contents_of(signal).schema)
+        connection.execute((kind or contents_of(signal)).schema)
         connection.execute(SCHEMA)
         identify(connection)
         connection.execute(
@@ -198,7 +198,7 @@ class Segment:
         self.path = path
         with space_needed(path):
             self.connection = _open_for_writing(path)
-            self.contents: Contents = contents_of(self.head().signal)(self.connection)
+            self.contents: Contents = kind_of(self.connection, self.head().signal)(self.connection)
         self.epoch = 0
         self._large: bool | None = None
         self.set_memory(large=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +124,9 @@ class SqliteStore:
         """See LogStore."""
         return retention.apply(self.catalog, going)
 
-    def verify(self) -> Report:
+    def verify(self, *, progress: Callable[[Path], None] = lambda path: None) -> Report:
         """See LogStore."""
-        return verify(self.catalog)
+        return verify(self.catalog, progress=progress)
 
     def close(self) -> None:
         """See LogStore."""

@@ -22,7 +22,7 @@ import apsw
 from monitoring.pipeline.errors import StoreCorrupt
 from monitoring.pipeline.events.signals import SIGNALS, is_optional
 from monitoring.pipeline.store.catalog import Catalog, partition_dir
-from monitoring.pipeline.store.kinds import contents_of
+from monitoring.pipeline.store.kinds import kind_of
 from monitoring.pipeline.store.segment import Head, open_readonly, purged_rows, read_marks
 
 __all__ = ["PartitionReport", "Report", "verify"]
@@ -124,7 +124,7 @@ def _verify_segment(connection: apsw.Connection, path: Path, findings: list[str]
     head = Head.read(connection)
     broken = [text for (text,) in connection.execute("PRAGMA integrity_check(10)") if text != "ok"]
     findings += [f"{path}: {text}" for text in broken]
-    kind = contents_of(head.signal)
+    kind = kind_of(connection, head.signal)
     findings += [f"{path}: {text}" for text in kind.disagreements(connection, head.rows, (head.min_id, head.max_id))]
     letters = connection.execute("SELECT count(*) FROM dead_letter").get
     if letters != head.letters:

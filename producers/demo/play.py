@@ -30,12 +30,16 @@ _CLOSE_SECONDS = 10.0
 
 
 class Piece(NamedTuple):
-    """What is played: seconds of the past, how fast the story goes, chats and other requests a second, the seed."""
+    """What is played: seconds of the past, how fast the story goes, chats and other requests a second, the seed.
+
+    `at_seconds` of its hour the story has reached when the past ends; no more of it than the past is long.
+    """
 
     history_seconds: float = 3600.0
     speed: float = 1.0
     rate: float = 15.0
     seed: int = 1
+    at_seconds: float = 0.0
 
 
 class Play:
@@ -92,7 +96,8 @@ class Play:
         self.stage.play(trainer, idle(trainer))
         self.stage.play(evaluator, idle(evaluator))
         # Live the story begins with its first minute, so that somebody who watches need not wait for a deploy.
-        self.stage.play(inference, direct(platform, piece.history_seconds * piece.speed % CYCLE_SECONDS))
+        calm = (piece.history_seconds * piece.speed - piece.at_seconds) % CYCLE_SECONDS
+        self.stage.play(inference, direct(platform, calm))
 
     def past(self, stopped: Callable[[], bool], progress: Callable[[float], None]) -> None:
         """Play up to the time at which this was made; `progress` is told how much of it is done, 0 to 1."""

@@ -175,7 +175,7 @@ def test_a_purge_is_counted_asked_for_and_done_by_maintenance_and_its_query_is_w
     instance: Instance,
 ) -> None:
     with instance.draining():
-        instance.post(b'{"message": "the key is hunter2zz"}\n{"message": "harmless"}')
+        instance.post(b'{"message": "the key is hunter2zz"}\n{"message": "harmless"}\n{"key": "hunter2zz\n{"key": 1')
         while not instance.get("/api/v1/logs?query=hunter2zz")["events"]:
             pass
     address = "/api/v1/maintenance/purge"
@@ -184,7 +184,7 @@ def test_a_purge_is_counted_asked_for_and_done_by_maintenance_and_its_query_is_w
         return instance.call("POST", address, json=members)
 
     found = ask(query="hunter2zz", start="-1h", dry_run=True).json
-    assert (found["events"], found["complete"]) == (1, True)
+    assert (found["events"], found["dead_letters"], found["complete"]) == (1, 1, True)
     assert ask(query="(hunter2zz").status_code == 400
     assert ask(start="-1h").status_code == 400
     asked = ask(query="hunter2zz")
@@ -193,6 +193,9 @@ def test_a_purge_is_counted_asked_for_and_done_by_maintenance_and_its_query_is_w
     assert maintenance.run(instance.settings)["purged"] == 1
     [done] = instance.get(address)["purges"]
     assert (done["id"], done["state"], done["events"]) == (asked.json["id"], "done", 1)
+    assert done["dead_letters"] == 1
+    letters = instance.get("/api/v1/dead-letters")["dead_letters"]
+    assert sorted(letter["raw"] for letter in letters) == ["", '{"key": 1']
     events = instance.get("/api/v1/logs")["events"]
     assert [event["message"] for event in events] == ["harmless"]
     entries = instance.get("/api/v1/audit?action=purge.*")["entries"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.control import FILE_NAME
+from monitoring.pipeline.store.outbox import Outbox
 from tests.alarm import NAME, an_alert
 from tests.instance import Instance
 
@@ -134,3 +136,77 @@ def test_a_backtest_says_when_a_rule_would_have_fired(instance):
     always = instance.call("POST", "/api/v1/rules/test", json={"rule": metric, "since": "-1h"}).json
     assert always["fired"] == 1 and always["firings"][0]["resolved_at"] is None
     assert instance.call("POST", "/api/v1/rules/test", json={"name": NAME}).status_code == 404
+
+
+def test_a_rule_that_names_what_is_not_there_is_refused_unless_it_did_so_before(instance):
+    hook = {"name": "ops-hook", "kind": "webhook", "config": {"url": "https://hooks.example.com/in"}}
+    assert instance.call("POST", "/api/v1/channels", json=hook).status_code == 201
+    assert instance.call("POST", "/api/v1/rules", json={**RULE, "channels": ["ops-hook"]}).json["warnings"] == []
+    wrong: dict[str, dict[str, Any]] = {
+        "channels": {"channels": ["ops-hok"]},
+        "escalation[0].channels": {"escalation": [{"after": "5m", "channels": ["ops-hok"]}]},
+        "inhibited_by[0].rule": {"inhibited_by": [{"rule": "Erors"}]},
+    }
+    for field, members in wrong.items():
+        answer = instance.call("POST", "/api/v1/rules", json={**RULE, "name": "other", **members})
+        assert (answer.status_code, answer.json["field"]) == (400, field)
+        assert "did you mean" in answer.json["fix"]
+        assert instance.call("PUT", "/api/v1/rules/Errors", json={**RULE, **members}).status_code == 400
+    instance.call("DELETE", "/api/v1/channels/ops-hook")
+    kept = instance.call("PUT", "/api/v1/rules/Errors", json={**RULE, "channels": ["ops-hook"], "threshold": 4})
+    assert kept.status_code == 200 and "there is no channel 'ops-hook'" in kept.json["warnings"][0]
+
+
+def test_a_rule_of_a_file_that_names_what_is_not_there_is_kept_and_told_with_its_line(instance):
+    where = instance.data / "rules"
+    where.mkdir()
+    (where / "a.yaml").write_text("rules:\n\n  - {name: A, kind: logs, threshold: 1, channels: [pager]}\n")
+    rule_files.sync(instance.runtime.control, where, time.time_ns())
+    found = instance.get("/api/v1/rules")
+    assert found["rules"][0]["channels"] == ["pager"]
+    ((warning,),) = [file["warnings"] for file in found["files"]]
+    assert warning["line"] == 3 and warning["message"].startswith("A: channels: there is no channel 'pager'")
+    pager = {"name": "pager", "kind": "webhook", "config": {"url": "https://hooks.example.com/in"}}
+    instance.call("POST", "/api/v1/channels", json=pager)
+    assert instance.get("/api/v1/rules")["files"][0]["warnings"] == []
+
+
+def test_a_silence_says_what_it_matches_and_what_in_it_is_probably_a_slip(instance, alert):
+    body = {"ends_at": "+2h", "reason": "works"}
+    made = instance.call("POST", "/api/v1/silences", json={**body, "matchers": ["host=web-1"]}).json
+    assert (made["matching"], made["warnings"]) == (1, [])
+    slips = {
+        "hots=web-1": "did you mean 'host'?", f"rule={NAME}s": f"did you mean {NAME!r}?",
+        "severity=bad": "there is no severity",
+    }  # fmt: skip
+    for matcher, said in slips.items():
+        made = instance.call("POST", "/api/v1/silences", json={**body, "matchers": [matcher]}).json
+        assert made["matching"] == 0 and said in made["warnings"][0]
+    window = {"matchers": ["hots=web-1"], "start": "00:00", "duration": "24h"}
+    assert instance.call("PUT", "/api/v1/maintenance-windows/w", json=window).json["warnings"]
+
+
+def test_who_acknowledges_second_is_told_that_somebody_was_first(instance, alert):
+    first = instance.call("POST", f"/api/v1/alerts/{alert}/acknowledge", "operator").json
+    second = instance.call("POST", f"/api/v1/alerts/{alert}/acknowledge", "admin", json={"comment": "me too"}).json
+    assert (first["already_acknowledged"], second["already_acknowledged"]) == (False, True)
+    assert second["acknowledged_by"] == first["acknowledged_by"]
+    history = instance.get(f"/api/v1/alerts/{alert}/history")["history"]
+    assert [each["note"] for each in history if each["kind"] == "comment"] == ["me too"]
+
+
+def test_the_history_says_what_became_of_each_notification(instance, alert):
+    outbox = Outbox(instance.runtime.control, now_ns=lambda: time.time_ns() + 10**10)
+    (waiting,) = instance.get(f"/api/v1/alerts/{alert}/history")["history"][1]["deliveries"]
+    assert (waiting["channel"], waiting["state"], waiting["at"]) == ("ops", "waiting", None)
+    for message in outbox.claim(10, lambda name: 60.0):
+        outbox.sent(message.id, "200 thanks")
+    history = instance.get(f"/api/v1/alerts/{alert}/history")["history"]
+    (sent,) = history[1]["deliveries"]
+    assert (sent["state"], sent["said"], sent["attempts"]) == ("sent", "200 thanks", 1) and sent["at"]
+    assert "deliveries" not in history[0]
+
+
+def test_matchers_of_alertmanager_are_understood(instance):
+    body = {"ends_at": "+2h", "reason": "x", "matchers": [{"name": "host", "value": "web-.*", "isRegex": True}]}
+    assert instance.call("POST", "/api/v1/silences", json=body).json["matchers"] == ["host=~web-.*"]

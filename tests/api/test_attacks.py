@@ -10,8 +10,11 @@ import random
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from monitoring.api.app import ROUTES
 from monitoring.api.params import Fields
+from tests.api.test_mutations import PARSERS
 from tests.api.test_routes import MATRIX
 from tests.frames import Sender, event
 from tests.instance import Instance
@@ -33,6 +36,25 @@ SCRIPTS = [
     "</script><svg onload=alert(1)>",
     "\u2028alert(1)\u2029", "<!--", "]]>", "=cmd|' /C calc'!A0",
 ]  # fmt: skip
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_JSON, _PROTO = {"Content-Type": "application/json"}, {"Content-Type": "application/x-protobuf"}
+PROTOCOLS = [
+    ("otlp logs", "/v1/logs", _PROTO),
+    ("otlp logs json", "/v1/logs", _JSON),
+    ("otlp traces", "/v1/traces", _PROTO),
+    ("otlp traces json", "/v1/traces", _JSON),
+    ("otlp metrics", "/v1/metrics", _PROTO),
+    ("otlp metrics json", "/v1/metrics", _JSON),
+    ("loki json", "/loki/api/v1/push", _JSON),
+    ("loki snappy", "/loki/api/v1/push", _PROTO),
+    ("remote write", "/prometheus/api/v1/write", {**_PROTO, "Content-Encoding": "snappy"}),
+    ("metrics", "/api/v1/metrics", {}),
+    ("raw", "/api/v1/ingest/raw", {}),
+    ("gzip", "/api/v1/ingest/raw", {"Content-Encoding": "gzip"}),
+]
+"""Parsers of test_mutations.py, and where they are reached."""
 
 
 def reading() -> list[tuple[str, tuple[str, ...]]]:
@@ -123,6 +145,7 @@ def test_a_name_in_an_error_cannot_break_out_of_the_document(instance: Instance)
         assert answer.status_code == 400
 
 
+@pytest.mark.timeout(7200)
 def test_mutated_inputs_crash_no_parser(instance: Instance) -> None:
     """Bytes are flipped, cut, doubled and put together in good bodies of every kind, from a seed that is printed."""
     seed = int(os.environ.get("MONITORING_TEST_SEED", "7"))
@@ -138,6 +161,10 @@ def test_mutated_inputs_crash_no_parser(instance: Instance) -> None:
         ("PUT", address, b'{"emitted":1,"dropped":{},"service":"s","closed":true}', {}),
         ("POST", "/api/v1/keys", b'{"name":"x","role":"nobody","expires_seconds":1}', {}),
         ("POST", "/api/v1/session", b'{"key":"mon_a_b"}', {}),
+        *(("POST", where, PARSERS[name][0], headers) for name, where, headers in PROTOCOLS),
+        ("POST", "/prometheus/api/v1/query", b"query=rate(a_total%5B5m%5D)&time=1700000000", FORM),
+        ("POST", "/prometheus/api/v1/query_range", b"query=up&start=1700000000&end=1700000600&step=15", FORM),
+        ("POST", "/api/v1/rules/test", b'{"name":"r","kind":"logs","query":"x","window":"5m","threshold":1}', {}),
     ]
     queries = [
         "level:>=error service:(a OR b)",

@@ -20,6 +20,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from monitoring.api import once
+from monitoring.pipeline.events.signals import LOGS
 from monitoring.pipeline.store.promises import KEEP_NS
 from monitoring.pipeline.store.verify import verify
 from tests.instance import Instance
@@ -110,7 +111,8 @@ def test_what_was_answered_survives_the_loss_of_the_process_and_is_stored_by_the
     """The bus is announced only after the first process is gone, so that nothing can have been sent before."""
     instance.streams.client.flushall()
     assert instance.post(lines("safe")).status_code == 202
-    instance.runtime.publisher._flusher.close()  # its locks are gone, as if it had died
+    for publisher in instance.runtime.lanes(LOGS).publishers:
+        publisher._flusher.close()  # its locks are gone, as if it had died
     instance.streams.announce({"logs": 2}, instance.catalog.instance)
     another = type(instance)(instance.data, instance.url)
     with another.draining():

@@ -84,6 +84,22 @@ def test_queries_and_times_narrow_the_answer(stored: Instance) -> None:
     assert search(stored, start="-15m")["events"] == []
 
 
+def test_a_range_that_ends_before_it_begins_is_refused_with_both_moments(stored: Instance) -> None:
+    for path in ("", "/histogram", "/facets", "/stats", "/patterns", "/export"):
+        answer = stored.call("GET", f"/api/v1/logs{path}", query_string={"start": str(T0 + 9), "end": str(T0)})
+        assert (answer.status_code, (answer.json or {})["field"]) == (400, "start")
+        assert "2026-09-21T14:13:29" in (answer.json or {})["detail"]
+    assert search(stored, start=str(T0), end=str(T0))["events"] == []
+
+
+def test_a_word_that_looks_like_an_operator_is_told_beside_the_answer(stored: Instance) -> None:
+    page = search(stored, query="event or nothing")
+    assert page["events"] == []
+    assert "write OR" in page["hints"][0]
+    assert "hints" not in search(stored, query="event OR nothing")
+    assert "write OR" in stored.get("/api/v1/logs/histogram", "viewer", query_string={"query": "a or b"})["hints"][0]
+
+
 def test_the_answer_says_how_far_it_is_complete_and_how_long_it_took(stored: Instance) -> None:
     page = search(stored)
     assert page["complete_through"].endswith("Z")

@@ -5,6 +5,7 @@ The short form is part of every run; MUTATIONS=1000000 says how many the long fo
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -16,24 +17,32 @@ import cramjam
 import orjson
 import pytest
 import zstandard
+from google.protobuf.json_format import MessageToJson
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from monitoring.api.body import read_body
 from monitoring.api.intake import parse
 from monitoring.api.problems import Problem
 from monitoring.api.snappy import unsnapped
-from monitoring.pipeline.errors import IngestRefused
+from monitoring.pipeline.errors import IngestRefused, QuerySyntaxError
 from monitoring.pipeline.events.defaults import Defaults
+from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES
-from monitoring.pipeline.ingest import loki, otlp_logs, otlp_spans
+from monitoring.pipeline.events.signals import LOGS, METRICS
+from monitoring.pipeline.ingest import loki, otlp_logs, otlp_metrics, otlp_spans, remote_write
 from monitoring.pipeline.ingest.intake import Intake
+from monitoring.pipeline.ingest.metric_items import delta_from_json_line
 from monitoring.pipeline.ingest.raw import read_lines
 from monitoring.pipeline.ingest.syslog import Framer, read_messages
 from monitoring.pipeline.publish.packing import pack
+from monitoring.pipeline.query.parse import parse as parse_search
+from monitoring.pipeline.query.promql.errors import PromqlError
+from monitoring.pipeline.query.promql.parse import parse as parse_promql
 
 NOW = 1_764_000_000 * 10**9
 DEFAULTS = Defaults(received_ns=NOW, fallback_service="key")
@@ -112,6 +121,39 @@ def _push_proto() -> bytes:
     return bytes(request.SerializeToString())
 
 
+def _metrics_proto() -> bytes:
+    request = ExportMetricsServiceRequest()
+    resource = request.resource_metrics.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "shop"
+    scope = resource.scope_metrics.add()
+    total = scope.metrics.add(name="a.total", unit="s", description="d")
+    total.sum.aggregation_temporality, total.sum.is_monotonic = 1, True
+    total.sum.data_points.add(time_unix_nano=NOW, as_int=7).attributes.add(key="k").value.string_value = "v"
+    scope.metrics.add(name="g").gauge.data_points.add(time_unix_nano=NOW, as_double=1.5)
+    spread = scope.metrics.add(name="h").histogram
+    spread.aggregation_temporality = 1
+    spread.data_points.add(time_unix_nano=NOW, count=3, sum=4.5, bucket_counts=[1, 2], explicit_bounds=[0.5])
+    grown = scope.metrics.add(name="e").exponential_histogram
+    grown.aggregation_temporality = 1
+    grown.data_points.add(time_unix_nano=NOW, count=3, sum=4.5, scale=2, zero_count=1).positive.bucket_counts.extend(
+        [1, 1]
+    )
+    scope.metrics.add(name="q").summary.data_points.add(time_unix_nano=NOW, count=2, sum=3).quantile_values.add(
+        quantile=0.5
+    )
+    return bytes(request.SerializeToString())
+
+
+def _samples_proto() -> bytes:
+    request = remote_write.messages()["WriteRequest"]()
+    series = request.timeseries.add()
+    for name, text in (("__name__", "up"), ("job", "j"), ("le", "+Inf")):
+        series.labels.add(name=name, value=text)
+    series.samples.add(value=1.5, timestamp=NOW // 10**6)
+    request.metadata.add(metric_family_name="up", type=2, help="Whether.")
+    return bytes(request.SerializeToString())
+
+
 def _syslog(body: bytes) -> Intake:
     framer = Framer()
     messages = framer.push(body[: len(body) // 2]) + framer.push(body[len(body) // 2 :])
@@ -134,6 +176,8 @@ SYSLOG = (
     b'<165>1 2003-10-11T22:14:15.003Z web app 12 ID [id@1 user="a\\"n" x="1"][b c="d"] hello\n'
     b'25 <34>Oct 11 22:14:15 a su: b<4>plain\n<13>1 - - - - - - {"message": 1}\n'
 )
+
+METRIC_PARSERS = ("metrics", "otlp metrics", "otlp metrics json", "remote write")
 
 PARSERS: dict[str, tuple[bytes, Callable[[bytes], Intake]]] = {
     "ndjson": (b'{"message":"a","n":1.5}\n{"ts":1764000000,"msg":"b"}', lambda body: parse(body, DEFAULTS, "test", 99)),
@@ -166,6 +210,19 @@ PARSERS: dict[str, tuple[bytes, Callable[[bytes], Intake]]] = {
     ),
     "raw": (LINES, lambda body: read_lines(body, DEFAULTS, "test", 99)),
     "syslog": (SYSLOG, _syslog),
+    "metrics": (
+        b'[{"name":"a","kind":"counter","value":2,"labels":{"k":"v"}},{"name":"g","kind":"gauge","value":1.5,"timestamp":1764000000}]',
+        lambda body: parse(body, DEFAULTS, "test", 99, delta_from_json_line),
+    ),
+    "otlp metrics": (_metrics_proto(), lambda body: otlp_metrics.read_proto(body, DEFAULTS, "test", 99)),
+    "otlp metrics json": (
+        MessageToJson(ExportMetricsServiceRequest.FromString(_metrics_proto())).encode(),
+        lambda body: otlp_metrics.read_json(body, DEFAULTS, "test", 99),
+    ),
+    "remote write": (
+        bytes(cramjam.snappy.compress_raw(_samples_proto())),
+        lambda body: remote_write.read(remote_write.decompressed(body, LIMIT), DEFAULTS, "test", 99),
+    ),
     "gzip": (gzip.compress(LINES, mtime=0), _decoded("gzip")),
     "deflate": (zlib.compress(LINES), _decoded("deflate")),
     "zstd": (zstandard.ZstdCompressor().compress(LINES), _decoded("zstd")),
@@ -175,10 +232,25 @@ PARSERS: dict[str, tuple[bytes, Callable[[bytes], Intake]]] = {
     ),
 }
 
+QUESTIONS: dict[str, tuple[bytes, Callable[[str], object]]] = {
+    "search": (
+        b'level:>=warning service:(api OR worker) "a b" -x user_id:42 ms:1..5 path:/a/* message:/re.+x/ has:exception',
+        parse_search,
+    ),
+    "promql": (
+        b'sum by (j) (rate(a{j=~"x.*",b!="c"}[5m] offset 1h)) / on (j) group_left max_over_time(u[1h:1m]) > bool 2',
+        parse_promql,
+    ),
+}
+
 _SPICES = (
     b"\x00", b"\xff", b"\xff\xff\xff\xff\x7f", b"{", b"[", b'"', b"\\", b"\n", b"\\ud800", b"null", b"1e999", b"-1",
     b"99999999999999999999999", b"\xee\x80\x80", b"\xed\xa0\x80", b"[" * 200, b'{"a":' * 200, b"\x80\x80\x80\x80\x10",
 )  # fmt: skip
+
+
+BODIES = {name: body for name, (body, _) in {**PARSERS, **QUESTIONS}.items()}
+"""What is mutated, by what reads it."""
 
 
 def mutated(body: bytes, source: random.Random) -> bytes:
@@ -205,6 +277,10 @@ def mutated(body: bytes, source: random.Random) -> bytes:
 
 def check(name: str, body: bytes) -> None:
     """The body is read into what can be stored, or refused with a status below 500."""
+    if name in QUESTIONS:
+        with contextlib.suppress(QuerySyntaxError, PromqlError):
+            QUESTIONS[name][1](body.decode("utf-8", "replace"))
+        return
     try:
         intake = PARSERS[name][1](body)
     except IngestRefused:
@@ -212,8 +288,12 @@ def check(name: str, body: bytes) -> None:
     except Problem as problem:
         assert 400 <= problem.status < 500, body
         return
-    packing = pack(intake.events, intake.rejected, max_text_bytes=1 << 20)
+    signal = METRICS if name in METRIC_PARSERS else LOGS
+    packing = pack(intake.events, intake.rejected, max_text_bytes=1 << 20, signal=signal)
     assert not packing.dropped, body
+    if signal is METRICS:
+        assert all(type(delta) is Delta for delta in intake.events), body
+        return
     for event in intake.events:
         assert 0 <= event.timestamp <= DEFAULTS.latest_ns, body
         assert 1 <= event.level <= 24, body
@@ -230,17 +310,17 @@ def test_what_is_not_mutated_is_read_whole(name: str) -> None:
     assert not intake.rejected
 
 
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", BODIES)
 @profile(max_examples=60)
 @given(source=st.randoms(use_true_random=False))
 def test_a_mutated_body_is_read_or_refused(name: str, source: random.Random) -> None:
-    check(name, mutated(PARSERS[name][0], source))
+    check(name, mutated(BODIES[name], source))
 
 
 @pytest.mark.skipif("MUTATIONS" not in os.environ, reason="the long form: MUTATIONS=1000000")
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", BODIES)
 def test_many_mutated_bodies_are_read_or_refused(name: str) -> None:
     source = random.Random(os.environ.get("SEED", "1") + name)
-    for _ in range(int(os.environ["MUTATIONS"]) // len(PARSERS)):
-        check(name, mutated(PARSERS[name][0], source))
+    for _ in range(-(-int(os.environ["MUTATIONS"]) // len(BODIES))):
+        check(name, mutated(BODIES[name], source))

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from monitoring.pipeline.store.control import FILE_NAME
+from tests.alarm import an_alert
 from tests.deltas import SECOND, T, delta, gauge
 from tests.instance import Instance
 from tests.metricstore import fill, grown
@@ -79,12 +81,27 @@ def test_a_limit_cuts_and_says_so(stored: Instance) -> None:
     found = ask(stored, "label/channel/values", limit=1)
     assert found["data"] == ["app"]
     assert found["warnings"] == ["results truncated due to limit"]
+    for found in (
+        ask(stored, "query", query="orders_total", time=END, limit=1),
+        ask(stored, "query_range", query="orders_total", start=END - 60, end=END, step=30, limit=1),
+    ):
+        assert len(found["data"]["result"]) == 1
+        assert found["warnings"] == ["results truncated due to limit"]
+    assert "warnings" not in ask(stored, "query", query="orders_total", time=END, limit=2)
 
 
 @pytest.mark.parametrize(
     ("path", "query", "status", "kind", "says"),
     [
-        ("query", {"query": "sum("}, 400, "bad_data", "parse error"),
+        ("query", {"query": "sum("}, 400, "bad_data", 'invalid parameter "query": parse error'),
+        (
+            "query_range",
+            {"query": "a[1m]", "start": 1, "end": 2, "step": 1},
+            400,
+            "bad_data",
+            'invalid parameter "query": invalid expression type "range vector"',
+        ),
+        ("series", {"match[]": "a{"}, 400, "bad_data", 'invalid parameter "match[]": parse error'),
         ("query", {"query": "1", "time": "soon"}, 400, "bad_data", 'invalid parameter "time": cannot parse "soon"'),
         ("query", {"query": "1", "timeout": "x"}, 400, "bad_data", 'invalid parameter "timeout"'),
         ("query_range", {"query": "1", "start": 2, "end": 1, "step": 1}, 400, "bad_data", "must not be before start"),
@@ -119,3 +136,36 @@ def test_a_query_waits_its_turn_with_the_others(stored: Instance) -> None:
         free = gate._free
         assert ask(stored, "query", query="1")["status"] == "success"
         assert gate._free == free
+
+
+def test_rules_and_alerts_are_ours_in_prometheus_shape(instance: Instance) -> None:
+    an_alert(instance.data / FILE_NAME)
+    found = ask(instance, "alerts")["data"]["alerts"]
+    assert [(each["state"], each["labels"]["alertname"], each["labels"]["host"]) for each in found] == [
+        ("firing", "Sample", "web-1")
+    ]
+    assert float(found[0]["value"]) == 95.0
+    chosen: dict[str, Any] = {"rule_name[]": "Sample"}
+    (group,) = ask(instance, "rules", **chosen)["data"]["groups"]
+    (rule,) = group["rules"]
+    assert (group["name"], group["interval"], rule["type"], rule["state"]) == ("api", 86_400, "alerting", "firing")
+    assert (rule["query"], rule["alerts"]) == ("logs: * over 5m >= 90", found)
+    assert ask(instance, "rules", type="record")["data"] == {"groups": []}
+    assert "alerts" not in ask(instance, "rules", exclude_alerts="true")["data"]["groups"][0]["rules"][0]
+    assert ask(instance, "rules", 400, type="x")["errorType"] == "bad_data"
+
+
+def test_what_clients_probe_for_is_an_empty_success(instance: Instance) -> None:
+    assert ask(instance, "query_exemplars", query="up")["data"] == []
+    assert ask(instance, "query_exemplars", 400, query="up{")["errorType"] == "bad_data"
+    assert ask(instance, "targets")["data"]["activeTargets"] == []
+    assert ask(instance, "status/flags")["data"]["query.timeout"] == "10s"
+    assert ask(instance, "status/runtimeinfo")["data"]["storageRetention"] == "57w1d"
+
+
+def test_an_expression_is_set_in_lines(instance: Instance) -> None:
+    long = "sum by (job) (rate(a_total[5m])) / on (job) group_left sum by (job) (rate(b_total[5m])) > bool 0.5"
+    assert ask(instance, "format_query", query="sum( up )")["data"] == "sum(up)"
+    assert "\n" in ask(instance, "format_query", query=long)["data"]
+    assert ask(instance, "format_query", query="up[1_0]")["data"] == "up[1_0]"
+    assert ask(instance, "format_query", 400, query="sum(")["errorType"] == "bad_data"

@@ -50,7 +50,7 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/prometheus/api/v1/write"): ("ingest", "/prometheus/api/v1/write", {"data": b""}),
     ("POST", "/v1/logs"): ("ingest", "/v1/logs", {"json": {}}),
     ("POST", "/v1/traces"): ("ingest", "/v1/traces", {"json": {}}),
-    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {}}),
+    ("POST", "/loki/api/v1/push"): ("ingest", "/loki/api/v1/push", {"json": {"streams": []}}),
     ("POST", "/api/v1/ingest/raw"): ("ingest", "/api/v1/ingest/raw?service=x", {"data": b"x"}),
     ("GET", "/api/v1/logs"): ("viewer", "/api/v1/logs?query=x", {}),
     ("GET", "/api/v1/logs/histogram"): ("viewer", "/api/v1/logs/histogram?query=x", {}),
@@ -169,6 +169,15 @@ MATRIX: dict[tuple[str, str], tuple[str | None, str, dict[str, Any]]] = {
     ("POST", "/prometheus/api/v1/labels"): ("viewer", "/prometheus/api/v1/labels", {"data": {}}),
     ("GET", "/prometheus/api/v1/label/<name>/values"): ("viewer", "/prometheus/api/v1/label/x/values", {}),
     ("GET", "/prometheus/api/v1/metadata"): ("viewer", "/prometheus/api/v1/metadata", {}),
+    **{
+        ("GET", f"/prometheus/api/v1/{name}"): ("viewer", f"/prometheus/api/v1/{name}", {})
+        for name in ("rules", "alerts", "targets", "status/runtimeinfo", "status/flags")
+    },
+    **{
+        (method, f"/prometheus/api/v1/{name}"): ("viewer", f"/prometheus/api/v1/{name}?query=up", {})
+        for name in ("query_exemplars", "format_query")
+        for method in ("GET", "POST")
+    },
     ("GET", "/prometheus/api/v1/status/buildinfo"): ("viewer", "/prometheus/api/v1/status/buildinfo", {}),
     ("GET", "/api/v1/audit"): ("admin", "/api/v1/audit?query=x", {}),
     ("GET", "/api/v1/audit/export"): ("admin", "/api/v1/audit/export?query=x", {}),
@@ -257,6 +266,18 @@ def test_wrong_addresses_and_methods_are_problems_too(instance: Instance) -> Non
     assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
     assert answer.json is not None
     assert "POST" in answer.json["fix"]
+
+
+@pytest.mark.parametrize(
+    ("address", "near"),
+    [("/api/v1/log", "/api/v1/logs"), ("/logs/", "/api/v1/logs"), ("/health", "/healthz"), ("/zz", "/openapi.json")],
+)
+def test_an_address_without_anything_names_the_nearest(instance: Instance, address: str, near: str) -> None:
+    answer = instance.call("GET", address)
+    assert answer.json is not None
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert address.rstrip("/") in answer.json["detail"]
+    assert near in answer.json["fix"]
 
 
 def test_doubled_slashes_lead_to_the_address_that_was_meant(instance: Instance) -> None:

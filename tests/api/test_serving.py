@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import psutil
@@ -23,12 +23,12 @@ from tests.instance import Instance
 class Api:
     """A running `monitoring api` of an instance."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, program: Sequence[str] = ("-m", "monitoring")) -> None:
         clean = {name: text for name, text in os.environ.items() if not name.startswith(("MONITORING_", "REDIS_URL"))}
         own = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url, "MONITORING_PORT": "0",
                "MONITORING_DISK_RESERVE": "0"}  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitoring", "api"], env=clean | own, stdout=subprocess.PIPE, text=True
+            [sys.executable, *program, "api"], env=clean | own, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         match = re.search(r"http://([\d.]+):(\d+)", self.process.stdout.readline())
@@ -114,3 +114,40 @@ def test_clients_that_send_a_header_byte_by_byte_keep_nobody_out(api: Api) -> No
         finally:
             stop.set()
             thread.join()
+
+
+_IMPATIENT = """
+from monitoring.cli import main, webworker
+webworker.BODY_SECONDS = 1.0
+main()
+"""
+
+
+def test_clients_that_send_a_body_byte_by_byte_are_cut_off_and_keep_nobody_out(instance: Instance) -> None:
+    api = Api(instance, ("-c", _IMPATIENT))
+    stop = threading.Event()
+    with ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(api.address, timeout=20)) for _ in range(60)]
+        for connection in slow:
+            connection.sendall(
+                b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                b"Authorization: Bearer " + api.key.encode() + b"\r\n\r\n"
+            )
+
+        def trickle() -> None:
+            while not stop.wait(0.2):
+                for connection in slow:
+                    try:
+                        connection.sendall(b"x")
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            assert slow[0].recv(4096).startswith(b"HTTP/1.1 400")
+            assert requests.get(f"{api.url}/healthz", timeout=30).status_code == 200
+        finally:
+            stop.set()
+            thread.join()
+    assert api.stop() == 0

@@ -23,7 +23,8 @@ export async function open(browser, instance, viewport = DESKTOP, colorScheme = 
   if (!login.ok()) throw new Error(`login was answered ${login.status()}`);
   const page = await context.newPage();
   page.wrong = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.wrong.push(`console: ${message.text()} ${message.location().url}`));
+  // Whoever changes this machine's network meanwhile is not of the page.
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && !message.text().includes("ERR_NETWORK_CHANGED") && page.wrong.push(`console: ${message.text()} ${message.location().url}`));
   page.on("pageerror", (error) => page.wrong.push(`error: ${error.message}`));
   page.on("response", (response) => response.status() >= 400 && page.wrong.push(`${response.status()} ${response.url()}`));
   page.on("request", (request) => request.url().startsWith(instance.url) || request.url().startsWith("data:") || page.wrong.push(`foreign: ${request.url()}`));

@@ -37,16 +37,10 @@ export class Instance {
   static async start() {
     const data = await mkdtemp(join(tmpdir(), "monitoring-browser-"));
     const port = await freePort();
-    const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MONITORING_|REDIS_URL)/.test(name)));
-    const python = process.env.PYTHON ?? join(ROOT, ".venv", "bin", "python");
-    const child = spawn(python, ["-m", "monitoring", "up"], {
-      cwd: ROOT,
-      env: { ...environment, PYTHONPATH: ROOT, MONITORING_DATA_DIR: data, MONITORING_PORT: String(port), MONITORING_DISK_RESERVE: "0" },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
     const found = new Instance();
-    Object.assign(found, { data, child, url: `http://127.0.0.1:${port}`, said: "" });
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece) => (found.said += piece));
+    Object.assign(found, { data, url: `http://127.0.0.1:${port}`, said: "" });
+    found.child = found.python(["-m", "monitoring", "up"], { MONITORING_PORT: String(port), MONITORING_DISK_RESERVE: "0", MONITORING_ALLOW_PRIVATE_WEBHOOKS: "true" });
+    for (const stream of [found.child.stdout, found.child.stderr]) stream.on("data", (piece) => (found.said += piece));
     try {
       await until("the instance is ready", async () => (await fetch(`${found.url}/readyz`)).ok);
     } catch (error) {
@@ -57,10 +51,43 @@ export class Instance {
     return found;
   }
 
+  /** A process of the product's Python on this instance's data. */
+  python(command, more = {}) {
+    const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MONITORING_|REDIS_URL)/.test(name)));
+    const python = process.env.PYTHON ?? join(ROOT, ".venv", "bin", "python");
+    return spawn(python, command, { cwd: ROOT, env: { ...environment, PYTHONPATH: ROOT, MONITORING_DATA_DIR: this.data, ...more }, stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /** Run such a process to its end. */
+  async run(command) {
+    const child = this.python(command);
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece) => (said += piece));
+    const code = await new Promise((done) => child.once("exit", done));
+    if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${said}`);
+  }
+
+  /** The demo into this instance: its past now, and then it goes on until `stop`. How many events its past had. */
+  async play(options) {
+    this.demo = this.python(["-m", "monitoring", "demo", "--forever", ...options]);
+    let said = "";
+    for (const stream of [this.demo.stdout, this.demo.stderr]) stream.on("data", (piece) => (said += piece));
+    const events = await until("the demo's past is played", () => {
+      if (this.demo.exitCode !== null) throw new Error(said);
+      return Promise.resolve(/past: 100% of .*, ([\d,]+) events/.exec(said)?.[1].replaceAll(",", ""));
+    }, 300);
+    await until("what was played is stored", async () => {
+      const { totals, metrics } = (await this.ask("GET", "/api/v1/status")).json;
+      return totals.in_flight < 1000 && metrics.in_flight < 1000;
+    }, 300);
+    return Number(events);
+  }
+
   async stop() {
-    if (this.child.exitCode === null) {
-      const ended = new Promise((done) => this.child.once("exit", done));
-      this.child.kill("SIGTERM");
+    for (const [child, signal] of [[this.demo, "SIGINT"], [this.child, "SIGTERM"]]) {
+      if (!child || child.exitCode !== null) continue;
+      const ended = new Promise((done) => child.once("exit", done));
+      child.kill(signal);
       await ended;
     }
     await rm(this.data, { recursive: true, force: true });

@@ -1,16 +1,16 @@
-// Pictures of the dashboard. `make screenshots` renews those of README.md in docs/images/, of an instance of its own with the
-// platform of scene.mjs; URL=… KEY=… takes them of one that runs. SHOTS=folder takes every page instead: dark, light, phone.
+// Pictures of the dashboard. `make screenshots` renews those of README.md in docs/images/, of an instance of its own into which
+// the demo plays; URL=… KEY=… takes them of one that runs. SHOTS=folder takes every page instead: dark, light, phone.
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { DESKTOP, launch, open, settled, visit } from "./browser.mjs";
-import { Instance } from "./instance.mjs";
-import { play } from "./scene.mjs";
+import { Instance, until } from "./instance.mjs";
 
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
+const PIECE = ["--history", "3h", "--rate", "5", "--at", "8"];
 const LARGEST = 150_000; // bytes: four pictures are no burden for who clones
 const PICTURE = { width: 1280, height: 800 };
 const HAND = { width: 390, height: 844 };
-const PAGES = ["/", "/logs", "/logs?tab=patterns", "/explore?board=system", "/explore?board=api", "/explore?board=llm", "/explore?board=own", "/explore?expr=sum by (status) (rate(http_server_request_duration_seconds_count[5m]))", "/runs", "/runs?tab=evaluations", "/runs?tab=calls", "/runs?tab=caches", "/alerts", "/alerts?tab=rules", "/alerts?tab=silences", "/alerts?tab=channels", "/pipeline", "/admin", "/admin?tab=audit"];
+const PAGES = ["/", "/logs", "/logs?tab=patterns", "/explore?board=system", "/explore?board=api", "/explore?board=llm", "/explore?board=own", "/explore?board=derived", "/explore?expr=sum by (status) (rate(http_server_request_duration_seconds_count[5m]))", "/runs", "/runs?tab=evaluations", "/runs?tab=calls", "/runs?tab=caches", "/alerts", "/alerts?tab=history", "/alerts?tab=rules", "/alerts?tab=silences", "/alerts?tab=channels", "/pipeline", "/admin", "/admin?tab=audit"];
 
 /** The instance to be seen: one that runs, or one of our own, filled. */
 async function instance() {
@@ -20,7 +20,8 @@ async function instance() {
   }
   const own = await Instance.start();
   try {
-    console.log(`${await play(own)} events and measurements played`);
+    console.log(`${await own.play(PIECE)} events played, waiting for the alert that the deploy in them makes`);
+    await until("the demo's alerts are active", async () => (await own.ask("GET", "/api/v1/alerts?state=active")).json.alerts.length >= 2, 180);
   } catch (error) {
     await own.stop();
     throw error;
@@ -53,11 +54,11 @@ async function everyPage(browser, seen, folder) {
 /** What README.md shows: each its name, where, how large, in which colours, and what is done before. */
 const PICTURES = [
   ["overview", "/", PICTURE, "dark", null],
-  ["logs", "/logs?query=service:gateway level:>=error", PICTURE, "light", async (page) => {
-    await page.locator("[data-event]").filter({ hasText: "502" }).first().click();
-    await page.getByRole("button", { name: "Context" }).waitFor();
+  ["logs", "/logs?query=service:inference level:>=error", PICTURE, "light", async (page) => {
+    await page.locator("[data-event]").filter({ hasText: "/generate 500" }).first().click();
+    await page.getByRole("button", { name: "Context", exact: true }).waitFor();
   }],
-  ["runs", "/runs?start=-2h", PICTURE, "dark", null],
+  ["runs", "/runs?start=-3h", PICTURE, "dark", null],
   ["phone", "/alerts", HAND, "dark", null],
 ];
 

@@ -34,3 +34,10 @@ def remote(instance: Instance, tmp_path: Path) -> Iterator[dict[str, str]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(params=["here", "over HTTP"])
+def there(request: pytest.FixtureRequest, instance: Instance, remote: dict[str, str]) -> dict[str, str]:
+    """The environment of a command that talks to the instance: its owner's, and that of somebody elsewhere."""
+    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
+    return local if request.param == "here" else remote

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from monitoring.cli.instance import LOCK_FILE
 from monitoring.pipeline.alerts.files import parse
 from monitoring.pipeline.store.control import FILE_NAME
 from tests.alarm import NAME, an_alert
 from tests.cli.test_searches import run
-from tests.instance import Instance
-
-
-@pytest.fixture(params=["here", "over HTTP"])
-def there(request: pytest.FixtureRequest, instance: Instance, remote: dict[str, str]) -> dict[str, str]:
-    local = {"MONITORING_DATA_DIR": str(instance.data), "MONITORING_BUS_URL": instance.url}
-    return local if request.param == "here" else remote
 
 
 def test_an_alert_is_listed_shown_acknowledged_resolved_and_told_of(instance, there):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 from click.testing import CliRunner, Result
 
 from monitoring.cli import main
+from monitoring.cli.instance import LOCK_FILE
 from monitoring.consumers import notify
 from monitoring.pipeline import jobs
 from monitoring.pipeline.bus.streams import connect
@@ -30,7 +32,8 @@ def test_a_channel_is_added_listed_tested_and_removed_here_and_over_http(
 
     def work() -> None:
         while not stopping.wait(0.02):
-            if client.delete("rq:queue:monitoring-notify"):
+            waits = instance.runtime.control.rows("SELECT 1 FROM outbox WHERE state = 'waiting'")
+            if client.delete("rq:queue:monitoring-notify") or waits:  # as the ticker has it
                 notify.run(instance.settings.replace(allow_private_webhooks=True))
 
     worker = threading.Thread(target=work)
@@ -51,6 +54,7 @@ def test_a_channel_is_added_listed_tested_and_removed_here_and_over_http(
                 assert "sekret" not in shown + str(listed)
                 told = run("channels", "test", "hook", env=here)
                 assert told.stdout == "hook: delivered: 200 thanks\n", told.output
+                assert ("environment of this shell" in told.stderr) == (here is local)
                 assert sink.received[-1].headers["X-Team"] == "night"
                 sink.behave = lambda number, path: "404"
                 failed = run("channels", "test", "hook", "--json", env=here)
@@ -60,6 +64,12 @@ def test_a_channel_is_added_listed_tested_and_removed_here_and_over_http(
                 assert run("channels", "remove", "hook", env=there).exit_code == 0
                 for missing in ("remove", "test"):
                     assert run("channels", missing, "hook", env=here).exit_code == 1
+            (instance.data / LOCK_FILE).write_text(f'{{"pid": {os.getpid()}, "address": "http://127.0.0.1:1"}}')
+            run("channels", "add", "hook", "--kind", "webhook", "--set", f"url={sink.url}", env=local)
+            shell = {name: value for name, value in local.items() if name not in allowed}
+            answers = [run("channels", "test", name, env=shell) for name in ("hook", "none")]
+            assert answers[0].output == "hook: delivered: 200 thanks\n"  # by the worker, which may go there
+            assert "there is no channel none" in answers[1].stderr
     finally:
         stopping.set()
         worker.join()

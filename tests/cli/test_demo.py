@@ -128,6 +128,7 @@ def test_an_interrupt_ends_it_and_what_was_under_way_is_told_to_be_cancelled(ins
         (("--history", "soon"), "a time like 90m"),
         (("--history", "8d"), "at most 7d"),
         (("--minutes", "1", "--forever"), "contradict"),
+        (("--history", "5m", "--at", "9"), "--history of 9m"),
         ((), "No bus is known"),
     ],
 )

@@ -110,6 +110,12 @@ def test_an_empty_answer_says_what_was_searched_and_what_to_try(store: LogStore)
     assert "--since 7d" in result.stderr
 
 
+def test_a_word_that_looks_like_an_operator_is_told(store: LogStore) -> None:
+    result = run("nothing", "or", "event", env=here(store))
+    assert result.exit_code == 0
+    assert '"or" is searched for as a word: write OR' in result.stderr
+
+
 def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogStore) -> None:
     result = run("接続", "level:eror", env=here(store))
     assert result.exit_code == 2
@@ -128,6 +134,7 @@ def test_a_syntax_error_shows_the_query_with_a_caret_at_the_column(store: LogSto
         ["--limit", "0"],
         ["--follow", "--until", "now"],
         ["--follow", "--histogram"],
+        ["--since", "5m", "--until", "10m"],
         ["--export", "xml"],
         ["--stats", "median(x)"],
         ["--facets", "a,,b"],

@@ -71,6 +71,12 @@ def test_every_named_query_is_listed_and_can_be_asked(data: Path) -> None:
     assert "no series has a value there" in result.output
 
 
+def test_a_name_that_nothing_has_is_met_with_those_like_it(data: Path) -> None:
+    assert "did you mean orders_total" in run(data, "order_total", *RANGE).output
+    assert "did you mean request_rate" in run(data, "requests_rate", *RANGE).output
+    assert "did you mean" not in run(data, "orders_total", "--since", "2001-01-01", "--until", "2001-01-02").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

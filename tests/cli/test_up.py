@@ -23,7 +23,7 @@ from monitoring.pipeline.bus.streams import META_KEY, connect
 if TYPE_CHECKING:
     from tests.conftest import ValkeyServer
 
-PARTS = {"alerts", "api", "bus", "drain-1", "jobs", "ticker"}
+PARTS = {"api", "bus", "drain-1", "jobs", "ticker"}
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:

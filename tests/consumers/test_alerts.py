@@ -15,11 +15,14 @@ from orjson import loads
 
 from monitoring.consumers.alerts import Evaluating
 from monitoring.pipeline import settings
+from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.defaults import defaults
 from monitoring.pipeline.alerts.observation import Finding, Observation
 from monitoring.pipeline.alerts.reading import rule_of
 from monitoring.pipeline.alerts.silence import matcher_of
 from monitoring.pipeline.bus.streams import Streams, connect
+from monitoring.pipeline.events.delta import Delta, family_text
+from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.alerts import Alerts
 from monitoring.pipeline.store.control import FILE_NAME, Control
@@ -31,6 +34,7 @@ from monitoring.pipeline.store.silences import Silences
 from monitoring.pipeline.store.sqlite import open_store
 from tests.frames import event
 from tests.logstore import LogStore
+from tests.metricstore import fill
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -357,3 +361,25 @@ def test_the_example_of_the_documentation_works(desk):
     assert (alert.state, alert.texts["summary"]) == ("active", "3 errors of shop in 5 minutes")
     assert "card refused" in alert.texts["description"]
     assert [(event, channel) for event, channel, _ in desk.outbox()] == [("firing", "default")]
+
+
+def test_metrics_are_signs_of_life_live_and_in_a_backtest(desk):
+    family = family_text(name="process_count", kind="gauge", across="sum")
+    minutes = [desk.now - 600 * SECOND + number * MINUTE for number in range(11)]
+    deltas = [Delta(at, 10 * SECOND, "shop", "", "", "h1", family, "{}", "1") for at in minutes]
+    fill(desk.chosen.data, deltas, desk.now)
+    desk.add(1, ago=590, service="mail")
+    desk.rule(kind="heartbeat", window="5m", group_by=["service"])
+    rule = desk.rules.get("r").rule
+    states = []
+    for _ in range(9):
+        desk.turn()
+        states.append({labels["service"] for state, labels in desk.states("active")})
+    assert states[0] == {"mail"} and states[3] == {"mail"} and states[-1] == {"mail", "shop"}
+    tested = backtest(rule, desk.sources, desk.now - 1200 * SECOND, desk.now, Deadline(30))
+    firings = {firing.labels["service"]: firing for firing in tested.firings}
+    assert set(firings) == {"mail", "shop"}
+    lived = {alert.labels["service"]: alert.activated for alert in desk.alerts.all()}
+    assert abs(firings["shop"].active - lived["shop"]) <= MINUTE
+    assert firings["mail"].active < firings["shop"].active - 300 * SECOND
+    assert [note for note in tested.notes if "metrics since" in note]

@@ -15,12 +15,17 @@ from monitoring.consumers.heartbeat import assess
 from monitoring.consumers.notify import run
 from monitoring.consumers.ticker import Ticker
 from monitoring.pipeline import jobs, settings
+from monitoring.pipeline.alerts.alert import Alert, Entry
+from monitoring.pipeline.alerts.rule import Rule
+from monitoring.pipeline.alerts.telling import Telling, Told
 from monitoring.pipeline.bus.streams import connect
 from monitoring.pipeline.clock import wall_ns
 from monitoring.pipeline.settings import Settings
+from monitoring.pipeline.store.alerts import write
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.channels import Channels
 from monitoring.pipeline.store.control import Control
+from monitoring.pipeline.store.outbox import Outbox
 from tests.notices import notice, put_all
 from tests.sink import Sink, sinking
 
@@ -81,7 +86,16 @@ def test_a_control_file_that_is_broken_keeps_the_ticker_from_nothing_else(
     assert caplog.text.count("notices wait") == 1
 
 
-@pytest.mark.parametrize("trouble", ["untold", "disk", "rule", "bus"])
+def undeliverable(channels: tuple[str, ...]) -> Alert:
+    """The built-in alert about notifications that failed."""
+    return Alert(
+        id="a1", rule="undeliverable", kind="delivery", fingerprint="f", labels={"channel": "hook"}, state="active",
+        severity="critical", value=1.0, threshold=1.0, operator=">=", started=1, updated=1, told="firing",
+        channels=channels,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", ["untold", "disk", "rule", "bus", "nobody", "nobody else"])
 def test_it_is_silent_and_says_why_when_something_is_not_well(
     chosen: Settings, sink: Sink, control: Control, caplog: pytest.LogCaptureFixture, trouble: str
 ) -> None:
@@ -97,6 +111,16 @@ def test_it_is_silent_and_says_why_when_something_is_not_well(
             known = {"enabled": 1, "due": now - 61 * 10**9}
             row = [known.get(column[1], "0") for column in connection.execute("PRAGMA table_info(rule)")]
             connection.execute(f"INSERT INTO rule VALUES({', '.join('?' * len(row))})", row)
+    elif trouble.startswith("nobody"):
+        channels = ("mail",) if trouble == "nobody else" else ()
+        alert, rule = undeliverable(channels), Rule("undeliverable", "delivery")
+        told = Told(alert, [Telling("firing", channels)], [Entry("notification", "active", "active")])
+        with control.transaction() as connection:
+            write(connection, None, told, (), rule, now, "")
+        assert not channels or not assess(chosen, control, now)  # somebody is being told
+        outbox = Outbox(control, now_ns=lambda: now + 10**10)
+        for message in outbox.claim(10, lambda name: 60.0):
+            outbox.fail(message.id, "no such server")
     else:
         chosen = chosen.replace(bus_url="unix:///nonexistent/socket")
     assert assess(chosen, control, now)

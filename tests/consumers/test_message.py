@@ -72,3 +72,9 @@ def test_whatever_a_member_holds_every_kind_of_message_can_be_made(member: str, 
 @given(st.binary(max_size=50))
 def test_a_body_that_is_no_alert_is_still_told(body: bytes) -> None:
     assert to_text(content(Notice("k", "c", "firing", "", body, 0)))
+
+
+def test_a_description_keeps_its_lines_and_nothing_else_that_is_not_printable() -> None:
+    found = content(notice("c", annotations={"description": "two lines:\r\n  first\x1b[31m\n\n\nsecond\u2028third"}))
+    assert found.alerts[0].description == "two lines:\nfirst [31m\nsecond\nthird"
+    assert "first [31m<br>second" in to_html(found)

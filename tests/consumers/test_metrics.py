@@ -278,7 +278,7 @@ def test_sealed_segments_are_compacted_and_deleted_by_the_retention_of_metrics(b
         writer.release()
     run = maintenance.run
     assert run(bench.settings) == {
-        "deleted": 0, "freed_bytes": 0, "optimised": 2, "rolled_up": 2, "outlived_events": 0, "purged": 0,
+        "deleted": 0, "freed_bytes": 0, "optimised": 2, "rolled_up": 2, "outlived_events": 0, "purged": 0, "expired": 0,
     }  # fmt: skip
     assert run(bench.settings.replace(retention_age=1.0))["deleted"] == 0, "that is the age of logs"
     assert run(bench.settings.replace(metrics_retention_age=1e-6))["deleted"] == 2

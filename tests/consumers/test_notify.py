@@ -297,3 +297,18 @@ def test_an_outage_of_ten_minutes_delays_and_loses_nothing(
             Notifier(chosen, control, now_ns=now_ns).run()
         assert len(box.mails) == 3
     assert Counter(states(control).values()) == {"sent": 5}
+
+
+def test_a_mail_of_an_alert_refers_to_those_that_its_readers_have_had(chosen, control):
+    with receiving() as box:
+        config = {"server": "127.0.0.1", "port": box.port, "from": "mon@example.com", "to": ["ops@example.com"]}
+        Channels(control, chosen).save("mail", "email", config)
+        for number, event in enumerate(("firing", "acknowledged", "resolved"), 2):
+            put_all(control, notice("mail", number=number, event=event), notice("other", number=number))
+            Notifier(chosen, control).run()
+        put_all(control, notice("mail", "a10"))
+        Notifier(chosen, control).run()
+    first, second, third, stranger = box.mails
+    assert second["In-Reply-To"] == first["Message-ID"] and third["In-Reply-To"] == second["Message-ID"]
+    assert third["References"].split() == [first["References"], first["Message-ID"], second["Message-ID"]]
+    assert len(stranger["References"].split()) == 1

@@ -55,6 +55,9 @@ def slice(settings):
         time.sleep(0.02)
     mark("committed")
 
+def other(settings):
+    mark("other")
+
 def deaf(settings):
     mark("deaf")
     time.sleep(60)
@@ -78,7 +81,8 @@ if "--drain" in sys.argv:
     jobs.DRAIN = "functions.note"
 preload(["monitoring-drain"], {"functions.note": "monitoring-drain"})
 hung_seconds = 1.0 if "--impatient" in sys.argv else 15.0
-make_worker(["drain"], sys.argv[1], load(), allowed=allowed, hung_seconds=hung_seconds).work()
+queues = ["drain", "notify"] if "--both" in sys.argv else ["drain"]
+make_worker(queues, sys.argv[1], load(), allowed=allowed, hung_seconds=hung_seconds).work()
 """
 
 
@@ -273,6 +277,21 @@ def test_a_slice_ends_at_its_commit_and_the_worker_with_0(start: Callable[..., P
     worker.process.terminate()
     assert worker.process.wait(10) == 0
     assert worker.has("committed")
+
+
+def test_a_long_job_of_one_queue_holds_up_none_of_another_and_a_stop_waits_for_its_commit(
+    start: Callable[..., Process], queue: Queue, client: redis.Redis
+) -> None:
+    worker = start("--both")
+    queue.enqueue("functions.slice")
+    wait_for(lambda: worker.has("slice"))
+    queue.enqueue("functions.note")
+    Queue("monitoring-notify", connection=client, serializer=JSONSerializer).enqueue("functions.other")
+    wait_for(lambda: worker.has("other"))
+    assert not worker.has("committed") and not worker.has("noted")  # one of each queue at a time
+    worker.process.terminate()
+    assert worker.process.wait(10) == 0
+    assert worker.has("committed") and not worker.has("noted")
 
 
 def test_a_second_signal_ends_a_deaf_job(start: Callable[..., Process], queue: Queue) -> None:

@@ -100,3 +100,14 @@ def test_a_copy_takes_changes_and_refuses_unknown_ones():
         _ = chosen.prot
     assert chosen.path("spool_dir") is None
     assert chosen.replace(spool_dir="/tmp/x").path("spool_dir") == Path("/tmp/x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["monitoring.example.org", "ftp://x", "https://", "https://x:port", "https://[x", "https://u:p@x", "https://x/?a=1",
+     "https://x/#a", "https://x y"],
+)  # fmt: skip
+def test_where_people_reach_the_dashboard_is_an_address(text):
+    with pytest.raises(SettingsError, match=r"MONITORING_PUBLIC_URL=.* expected an address"):
+        load({"MONITORING_PUBLIC_URL": text})
+    assert load({"MONITORING_PUBLIC_URL": "https://x:8/y/"}).text("public_url") == "https://x:8/y/"

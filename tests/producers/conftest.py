@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from monitoring.producers import client, context, handler, sdk
+from monitoring.producers import client, context, handler, request_policy, sdk
 from monitoring.producers.logger import filter_below
+from monitoring.producers.testing import Capture, capture
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +25,11 @@ def _nothing_is_left() -> Iterator[None]:
     context.clear()
     root.setLevel(level)
     root.handlers[:] = handlers
+
+
+@pytest.fixture
+def captured() -> Iterator[Capture]:
+    """What is published within the test, by a process that was not started."""
+    with capture() as found:
+        yield found
+    request_policy.install(None)

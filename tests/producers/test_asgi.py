@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -21,17 +21,9 @@ from monitoring import bind, error_context, get_logger, set_user
 from monitoring.producers import request_policy
 from monitoring.producers.asgi import MonitoringMiddleware
 from monitoring.producers.request_policy import Policy
-from monitoring.producers.testing import Capture, capture
 from tests.producers.support import SPAN, TRACE, TRACEPARENT, records, serving_asgi, wait_for
 
 log = get_logger("shop")
-
-
-@pytest.fixture
-def captured() -> Iterator[Capture]:
-    with capture() as found:
-        yield found
-    request_policy.install(None)
 
 
 class Shop:

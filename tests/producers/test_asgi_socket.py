@@ -6,7 +6,7 @@ By the ASGI interface itself: a server's websockets need one more package.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import pytest
@@ -15,17 +15,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from monitoring import get_logger
 from monitoring.producers.asgi import MonitoringMiddleware
-from monitoring.producers.testing import Capture, capture
 from tests.producers.support import SPAN, TRACE, TRACEPARENT, records
 
 Message = MutableMapping[str, Any]
 log = get_logger("chat")
-
-
-@pytest.fixture
-def captured() -> Iterator[Capture]:
-    with capture() as found:
-        yield found
 
 
 @pytest.fixture

@@ -93,3 +93,13 @@ def test_a_generator_closed_elsewhere_does_no_harm():
         generator.close()  # in another context than the one it was started in
 
     asyncio.run(main())
+
+
+def test_a_coroutine_can_be_decorated_with_a_block():
+    @contextual(order="A-1")
+    async def work():
+        await asyncio.sleep(0)
+        return bound()
+
+    assert asyncio.run(work()) == {"order": "A-1"}
+    assert bound() == {}

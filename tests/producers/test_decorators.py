@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from contextlib import contextmanager
 
 import pytest
 
 from monitoring import error_context, get_logger, log_function
-from monitoring.producers.testing import capture
-
-
-@pytest.fixture
-def captured():
-    with capture() as found:
-        yield found
 
 
 class Shop:
@@ -194,3 +188,78 @@ def test_without_an_error_nothing_happens(captured):
     with error_context(order="A-1"):
         get_logger("x").info("fine")
     assert captured.one("fine").attributes == {}
+
+
+def test_a_coroutine_and_a_generator_can_be_decorated_with_it(captured):
+    @error_context(order="A-2")
+    async def charge():
+        await asyncio.sleep(0)
+        raise ValueError("declined")
+
+    @error_context(batch=7)
+    def items():
+        yield 1
+        raise ValueError("empty")
+
+    for work in (lambda: asyncio.run(charge()), lambda: list(items())):
+        try:
+            work()
+        except ValueError:
+            get_logger("x").exception("failed")
+    assert [event.attributes for event in captured.find("failed")] == [{"order": "A-2"}, {"batch": 7}]
+
+
+def test_what_is_sent_and_thrown_into_an_asynchronous_generator_reaches_it(captured):
+    @log_function
+    async def echo():
+        got: list[str] = []
+        while len(got) < 3:
+            try:
+                got.append((yield got))
+            except KeyError:
+                got.append("thrown")
+
+    async def talk():
+        items = echo()
+        await anext(items)
+        await items.asend("sent")
+        await items.athrow(KeyError("x"))
+        with pytest.raises(StopAsyncIteration):
+            await items.asend("last")
+
+    asyncio.run(talk())
+    assert captured.one("echo returned").attributes["items"] == 3
+
+
+def test_a_call_that_is_cancelled_is_no_error(captured):
+    @log_function
+    async def slow():
+        await asyncio.sleep(60)
+
+    async def give_up():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(slow(), 0.01)
+
+    asyncio.run(give_up())
+    assert captured.one("slow was cancelled").level == "INFO"
+
+
+def test_properties_partials_and_arguments_that_cannot_be_looked_at_do_no_harm(captured):
+    class Odd:
+        @property
+        def shape(self):
+            raise RuntimeError("not loaded")
+
+    class Order:
+        @log_function  # type: ignore[prop-decorator]  # mypy knows of none that take properties
+        @property
+        def total(self):
+            return 12
+
+    def f(a, b):
+        return a
+
+    assert Order().total == 12
+    captured.one("Order.total returned")
+    log_function(functools.partial(f, 1))(b=Odd())
+    assert captured.one("f returned").attributes["arguments"] == {"b": "<Odd>"}

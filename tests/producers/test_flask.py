@@ -16,16 +16,8 @@ from monitoring import error_context, get_logger, set_user
 from monitoring.producers import request_policy
 from monitoring.producers.flask import FlaskMonitoring
 from monitoring.producers.request_policy import Policy
-from monitoring.producers.testing import Capture, capture
 from monitoring.producers.wsgi import MonitoringWSGI
 from tests.producers.support import records, serving_wsgi, wait_for
-
-
-@pytest.fixture
-def captured() -> Iterator[Capture]:
-    with capture() as found:
-        yield found
-    request_policy.install(None)
 
 
 def shop(**options: Any) -> Flask:

@@ -12,6 +12,7 @@ from monitoring import JSONFormatter
 from monitoring.pipeline.events.defaults import Defaults
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.lenient import event_from_json_line
+from monitoring.producers import sdk
 from monitoring.producers.client import Resource
 from monitoring.producers.context import bind
 from monitoring.producers.formatter import TextFormatter
@@ -49,6 +50,16 @@ def test_a_record_is_one_json_object_a_line():
         "user": "ann",
         "order": 7,
     }
+
+
+def test_secrets_are_hidden_in_a_file_too_before_the_start_and_as_configured_after_it():
+    formatter = JSONFormatter()
+    assert orjson.loads(formatter.format(record(password="hunter2", pin=4711)))["password"] == "[REDACTED:password]"
+    bus = "redis://127.0.0.1:1"  # nobody answers there
+    settings = {"bus_url": bus, "service": "shop", "redact_keys": "badge", "redact_allow": "pin", "console": "off"}
+    sdk.start({}, settings | {"collectors": ""})
+    line = orjson.loads(formatter.format(record(badge="B-17", pin=4711)))
+    assert (line["service"], line["badge"], line["pin"]) == ("shop", "[REDACTED:badge]", 4711)
 
 
 def test_an_exception_stays_on_the_line():

@@ -11,13 +11,6 @@ import pytest
 from monitoring.pipeline.publish import own_threads
 from monitoring.producers import handler
 from monitoring.producers.handler import MonitoringHandler
-from monitoring.producers.testing import capture
-
-
-@pytest.fixture
-def captured():
-    with capture() as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import requests
 from monitoring.producers import request_policy
 from monitoring.producers.request_policy import Override
 from monitoring.startup import start_monitoring_with_config, stop_monitoring
-from tests.producers.test_wsgi import Answer, answer, environ_of
+from tests.producers.wsgi_call import Answer, answer, environ_of
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,7 @@ def test_an_application_that_has_a_metric_of_such_a_name_keeps_it_and_its_record
         "metrics.counter('http_server_request_duration_seconds', labels=('own',))\n"
         "from monitoring.producers.testing import capture\n"
         "from monitoring.producers.wsgi import MonitoringWSGI\n"
-        "from tests.producers.test_wsgi import Answer, answer\n"
+        "from tests.producers.wsgi_call import Answer, answer\n"
         "with capture() as captured:\n"
         "    Answer(MonitoringWSGI(answer)).read()\n"
         "print(captured.messages)\n"

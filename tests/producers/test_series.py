@@ -71,6 +71,17 @@ def test_a_counter_hands_over_what_came_since() -> None:
     assert some.value == 3.5
 
 
+@pytest.mark.parametrize("make", [counter, histogram])
+def test_what_stands_still_says_so_before_the_store_loses_sight_of_it(make: Callable[[], Any]) -> None:
+    some = make()
+    take(some, 0)
+    said = {now: told for now in range(10, 1000, 10) if (told := take(some, now)) is not None}
+    assert list(said) == [240, 480, 720, 960]
+    assert all(not told if make is counter else not (told["sum"] or any(told["counts"])) for told in said.values())
+    some.renew()
+    assert take(some, 2000) is None, "a forked child has nothing to say of it"
+
+
 def test_what_nobody_took_is_part_of_the_next() -> None:
     some = counter()
     some.inc(2)

@@ -7,13 +7,28 @@ import { Login, Starting } from "./frame/login";
 import { SessionGate } from "./lib/session";
 import { Empty, Failure, Waiting } from "./ui/notice";
 
-const Overview = lazy(() => import("./overview/page"));
-const Logs = lazy(() => import("./logs/page"));
-const Explore = lazy(() => import("./explore/page"));
-const Runs = lazy(() => import("./runs/page"));
-const Alerts = lazy(() => import("./alerts/page"));
-const Pipeline = lazy(() => import("./pipeline/page"));
-const Admin = lazy(() => import("./admin/page"));
+const LOADERS = {
+  "": () => import("./overview/page"),
+  logs: () => import("./logs/page"),
+  explore: () => import("./explore/page"),
+  runs: () => import("./runs/page"),
+  alerts: () => import("./alerts/page"),
+  pipeline: () => import("./pipeline/page"),
+  admin: () => import("./admin/page"),
+};
+const Overview = lazy(LOADERS[""]);
+const Logs = lazy(LOADERS.logs);
+const Explore = lazy(LOADERS.explore);
+const Runs = lazy(LOADERS.runs);
+const Alerts = lazy(LOADERS.alerts);
+const Pipeline = lazy(LOADERS.pipeline);
+const Admin = lazy(LOADERS.admin);
+
+/** Fetch the code of a page while it is still being asked who is there. `path` is without what the API is mounted under. */
+export function preload(path: string): void {
+  const name = path.split("/")[1] ?? "";
+  if (name in LOADERS) void LOADERS[name as keyof typeof LOADERS]().catch(() => undefined); // the page itself tells of it
+}
 
 export function App(): ReactNode {
   return (

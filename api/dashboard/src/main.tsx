@@ -3,12 +3,15 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import "./app.css";
-import { App } from "./app";
+import { App, preload } from "./app";
 import { BASE } from "./lib/base";
 import { ApiError } from "./lib/client";
+import { watchInstall } from "./lib/install";
 import { watchTheme } from "./lib/preferences";
 
 watchTheme();
+watchInstall();
+preload(location.pathname.slice(BASE.length));
 
 const client = new QueryClient({
   defaultOptions: {

@@ -107,7 +107,7 @@ def _result_metric(query: Query, node: Binary, many: Metric, one: Metric | None)
     metric, late = Metric(many, many.drops), query.delayed_names
     changes = node.operator in ARITHMETIC or node.returns_bool
     if node.operator in ARITHMETIC and not late:
-        metric.pop(NAME, None)
+        metric = _unnamed(metric)
     if matching.cardinality == "one-to-one":
         if matching.on:
             metric = Metric(((name, metric[name]) for name in matching.labels if name in metric), metric.drops)
@@ -122,8 +122,12 @@ def _result_metric(query: Query, node: Binary, many: Metric, one: Metric | None)
     if changes and late:
         metric.drops = True
     elif changes and NAME not in matching.include:
-        metric.pop(NAME, None)
+        metric = _unnamed(metric)
     return metric
+
+
+def _unnamed(metric: Metric) -> Metric:
+    return nameless([metric])[0]
 
 
 def _computed(node: Binary, left: Floats, right: Floats) -> tuple[Floats, Mask | None]:

@@ -132,7 +132,11 @@ def ranged(
         value = ordered(present_only(_without_names(value, query)))
     times = grid.times
     rows = zip(value.metrics, value.values, value.present, strict=True)
-    return _answer(query, "matrix", [Samples(dict(metric), times[here], row[here]) for metric, row, here in rows])
+    found = [
+        Samples(dict(metric), times, row) if here.all() else Samples(dict(metric), times[here], row[here])
+        for metric, row, here in rows
+    ]
+    return _answer(query, "matrix", found)
 
 
 @contextmanager

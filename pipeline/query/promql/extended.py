@@ -6,6 +6,8 @@ where there is none. smoothed: the values at both ends are interpolated between 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from monitoring.pipeline.query.promql.errors import fail
@@ -39,7 +41,7 @@ def _before(found: Windows, lookback_ms: int) -> Mask:
 
 def anchored(found: Windows, lookback_ms: int) -> Windows:
     """The windows, each with the sample before it where there is one."""
-    return found._replace(low=np.where(_before(found, lookback_ms) & (found.counts > 0), found.low - 1, found.low))
+    return replace(found, low=np.where(_before(found, lookback_ms) & (found.counts > 0), found.low - 1, found.low))
 
 
 def anchored_change(found: Windows, lookback_ms: int, counter: bool, per_second: bool) -> tuple[Floats, Mask]:

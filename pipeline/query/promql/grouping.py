@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
-from monitoring.pipeline.query.promql.source import NAME, Times
+from monitoring.pipeline.query.promql.source import NAME, NAMING, Times
 from monitoring.pipeline.query.promql.vector import Metric
 
 __all__ = ["groups", "kept_labels", "numbered", "signature"]
@@ -17,7 +17,7 @@ def signature(by: bool, labels: Sequence[str]) -> Callable[[Metric], Hashable]:
     if by:
         wanted = tuple(sorted(set(labels)))
         return lambda metric: tuple(metric.get(name, "") for name in wanted)
-    ignored = {*labels, NAME}
+    ignored = {*labels, *NAMING}
     return lambda metric: frozenset(item for item in metric.items() if item[0] not in ignored)
 
 
@@ -27,7 +27,7 @@ def kept_labels(metric: Metric, by: bool, labels: Sequence[str]) -> Metric:
         return Metric(
             ((name, metric[name]) for name in labels if name in metric), drops=metric.drops and NAME in labels
         )
-    return Metric((name, value) for name, value in metric.items() if name not in labels and name != NAME)
+    return Metric((name, value) for name, value in metric.items() if name not in labels and name not in NAMING)
 
 
 def numbered(keys: Iterable[Hashable], known: dict[Hashable, int] | None = None) -> Times:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from monitoring.pipeline.query.promql import durations
 from monitoring.pipeline.query.promql.errors import PromqlError
 
-__all__ = ["BEFORE_1970", "EXTENDED_MS", "MAX_LENGTH", "MAX_NESTING", "prepare"]
+__all__ = ["BEFORE_1970", "EXTENDED_MS", "MAX_LENGTH", "MAX_NESTING", "SMOOTHED_OFFSET_MS", "prepare"]
 
 MAX_LENGTH = 1 << 16
 """Characters: dashboards list hundreds of values in one regular expression."""
@@ -30,6 +30,8 @@ _DAY_MS = 86_400_000
 EXTENDED_MS = {"anchored": 3000 * 365 * _DAY_MS, "smoothed": 6000 * 365 * _DAY_MS}
 """Added to a range that one of these words follows, which the parser does not know: 3,000 and 6,000 years, of which
 computed ranges are never long."""
+SMOOTHED_OFFSET_MS = 12_000 * 365 * _DAY_MS
+"""Added to the offset of a selector of single values that is smoothed: 12,000 years, as above."""
 _SHORTEST = 0.0005
 """Seconds: what is less rounds to no millisecond."""
 _INSTANT: Mapping[str, float] = MappingProxyType({"step": 0.0, "range": 0.0})
@@ -49,6 +51,14 @@ _TOKEN = re.compile(
 )
 _PLAIN = re.compile(r"\[\s*[0-9][0-9a-z.]*\s*(?::\s*(?:[0-9][0-9a-z.]*)?\s*)?\]")
 """Brackets that the parser understands as they are."""
+_OFFSET = re.compile(r"\s*offset\s*(?:[-+]\s*)?[0-9][0-9a-z._]*|\s*offset\b\s*(?=[-+]*\s*(?:\(|[a-z_]+\s*\())")
+_NO_SELECTOR = re.compile(
+    r"(?:^|[^\s\w:.\"'`}\])]|\b(?:and|or|unless|atan2|bool|by|without|on|ignoring|group_left|group_right|offset))\s*$",
+    re.I,
+)
+"""An expression up to a place before which there is no selector."""
+_NOTHING = re.compile(r"\s*[-+]?\s*0+(?:ms|[smhdwy])?(?![\w.])")
+"""An offset of nothing, which the parser takes for a mistake."""
 _RENAMED = {"holt_winters": "double_exponential_smoothing"}
 _OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 _OCTAL = re.compile(r"0[0-7]+")
@@ -105,6 +115,32 @@ def _extended(bracket: str, word: str) -> str:
     return f"[{_units(round((length or 0) * 1000) + EXTENDED_MS[word])}]"
 
 
+def _smoothed(text: str, start: int, known: Mapping[str, float]) -> tuple[str, int] | None:
+    """The offset that says that the selector before this `smoothed` is, and where what it stands for ends.
+
+    None where it is about no selector: it is a name then.
+    """
+    end = start + len("smoothed")
+    if _NO_SELECTOR.search(text, 0, start) or text[end:].lstrip()[:1] in ("{", "[", "("):
+        return None
+    seconds, found = 0.0, _OFFSET.match(text, end)
+    if found is not None:
+        place = text.index("offset", end) + len("offset")
+        computed = found.group().rstrip().endswith("offset")
+        seconds, end = durations.operand(text if computed else text[: found.end()], place, known)
+    return f" offset {_units(round(seconds * 1000) + SMOOTHED_OFFSET_MS)} ", end
+
+
+def _name(text: str, found: re.Match[str], known: Mapping[str, float]) -> tuple[str, int]:
+    """What stands for a name, and where what it stands for ends."""
+    name, end = found.group(), found.end()
+    if name == "offset" and (nothing := _NOTHING.match(text, end)):
+        return "", nothing.end()
+    if name == "smoothed":
+        return _smoothed(text, found.start(), known) or (name, end)
+    return (_RENAMED.get(name, name) if text[end:].lstrip()[:1] == "(" else name), end
+
+
 def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
     """The same expression in words that the parser knows.
 
@@ -135,11 +171,11 @@ def prepare(text: str, known: Mapping[str, float] = _INSTANT) -> str:
                 token, bracket = _bracket(token, known), len(parts)
             case "offset":
                 seconds, done = durations.operand(text, done, known)
-                token = f"offset {_written(seconds)} "
+                token = f"offset {_written(seconds)} " if round(seconds * 1000) else ""
             case "name" if bracket is not None and token in EXTENDED_MS:
                 parts[bracket], token, bracket = _extended(parts[bracket], token), "", None
-            case "name" if text[done:].lstrip()[:1] == "(":
-                token = _RENAMED.get(token, token)
+            case "name":
+                token, done = _name(text, found, known)
         parts.append(token)
     parts.append(text[done:])
     return "".join(parts)

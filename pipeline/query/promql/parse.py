@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.promql import lexing
@@ -26,7 +27,9 @@ from monitoring.pipeline.query.promql.tree import (
     Text,
 )
 
-__all__ = ["parse", "selector"]
+__all__ = ["formatted", "parse", "selector"]
+
+T = TypeVar("T")
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,18 +48,54 @@ def parse(text: str, step_ms: int = 0, range_ms: int = 0) -> Node:
 
     `step_ms`, `range_ms`: of the range query, for durations that are computed from them; 0 in an instant query.
     """
+    prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
+    return _parsed(prepared, _tree)
+
+
+def formatted(text: str) -> str:
+    """The expression set in lines, as Prometheus' `format_query` does; as it came where only we understand it.
+
+    Raises PromqlError ("bad_data").
+    """
+    parse(text)
+    try:
+        return _parsed(text, lambda parsed: str(parsed.prettify()))
+    except PromqlError:  # it holds what `lexing` says in another way
+        return text
+
+
+def _parsed(text: str, read: Callable[[Any], T]) -> T:
     import promql_parser
 
-    prepared = lexing.prepare(text, {"step": step_ms / 1000, "range": range_ms / 1000})
     try:
-        return _tree(promql_parser.parse(prepared))
+        return read(promql_parser.parse(text))
     except (ValueError, OverflowError) as error:  # from the parser, or a time or duration beyond those of Python
-        raise PromqlError(f"parse error: {error}", "bad_data") from None
+        raise PromqlError(f"parse error: {_worded(str(error))}", "bad_data") from None
     except BaseException as error:
         # A panic of the parser, for a duration that does not fit, comes as an exception that is no Exception.
         if type(error).__name__ != "PanicException":
             raise
         raise PromqlError(f"parse error: {error}", "bad_data") from None
+
+
+_WORDS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(expected type|, got:?) matrix\b(?! instead)", r"\1 range vector"),
+        (r"(expected type|, got:?) vector\b(?! instead)", r"\1 instant vector"),
+        (r"only allowed on vector,", "only allowed on instant vector,"),
+        (r"of type scalar or vector, got: (.*)", r'of type scalar or instant vector, got "\1"'),
+        (r"only allowed between vectors", "only allowed between instant vectors"),
+        (r"'([^'\"]*)'", r'"\1"'),
+    )
+)
+"""Where Prometheus has other words for what our parser says."""
+
+
+def _worded(error: str) -> str:
+    for pattern, replacement in _WORDS:
+        error = pattern.sub(replacement, error)
+    return error
 
 
 def selector(text: str) -> tuple[Matcher, ...]:
@@ -106,7 +145,10 @@ def _vector_selector(parsed: Any) -> Selector:
             matcher.test()
         except PermanentError as error:
             raise PromqlError(f"parse error: {error}", "bad_data") from None
-    return Selector(tuple(matchers), _duration(parsed.offset), _at(parsed.at))
+    offset_ms = _duration(parsed.offset)
+    if offset_ms >= lexing.SMOOTHED_OFFSET_MS // 2:
+        return Selector(tuple(matchers), offset_ms - lexing.SMOOTHED_OFFSET_MS, _at(parsed.at), extension="smoothed")
+    return Selector(tuple(matchers), offset_ms, _at(parsed.at))
 
 
 def _matrix_selector(parsed: Any) -> Selector:

@@ -26,14 +26,18 @@ def _counted(found: Windows, flags: Mask) -> Floats:
     return (before[found.high] - before[low]).astype(np.float64)
 
 
-def _fell(values: Floats) -> Mask:
-    """Where a value is smaller than the one before it."""
-    return np.concatenate([np.zeros(min(1, len(values)), dtype=bool), values[1:] < values[:-1]])
+def _fell(found: Windows) -> Mask:
+    """Where a value is smaller than the one before it of its series."""
+    values = found.values
+    fell = np.zeros(len(values), dtype=bool)
+    np.less(values[1:], values[:-1], out=fell[1:])
+    fell[found.bounds[found.bounds[:, 0] < len(fell), 0]] = False
+    return fell
 
 
 def resets(found: Windows) -> Floats:
     """How often a counter began anew in each window."""
-    return _counted(found, _fell(found.values))
+    return _counted(found, _fell(found))
 
 
 def changes(found: Windows) -> Floats:
@@ -45,7 +49,7 @@ def changes(found: Windows) -> Floats:
 
 def add_resets(found: Windows, rise: Floats, enough: Mask) -> Floats:
     """Add what a counter had reached each time it began anew, one after the other as Prometheus does."""
-    fell = _fell(found.values)
+    fell = _fell(found)
     if not fell.any():
         return rise
     lost = found.values[np.flatnonzero(fell) - 1]
@@ -64,22 +68,25 @@ def extrapolated(found: Windows, counter: bool, per_second: bool) -> tuple[Float
     Not further than half a sample's distance where the series seems to begin or end within, and for a counter not
     further back than where it would have been 0.
     """
-    enough = found.counts >= 2
+    clock = found.clock
+    counts = clock.high - clock.low
+    enough: Mask = np.broadcast_to(counts >= 2, found.low.shape)
     if not len(found.values):
         return np.zeros(enough.shape), enough
-    first = np.minimum(found.low, len(found.values) - 1)
-    last = np.maximum(found.high - 1, 0)
-    first_value, first_time, last_time = found.values[first], found.times[first], found.times[last]
-    rise = found.values[last] - first_value
+    first_time = clock.times[np.minimum(clock.low, len(clock.times) - 1)]
+    last_time = clock.times[np.maximum(clock.high - 1, 0)]
+    first_value = found.values[np.minimum(found.low, len(found.values) - 1)]
+    rise = found.values[np.maximum(found.high - 1, 0)] - first_value
     if counter:
         rise = add_resets(found, rise, enough)
     sampled = (last_time - first_time) / 1000
-    distance = sampled / (found.counts - 1)
+    distance = sampled / (counts - 1)
     to_start, to_end = (first_time - found.starts) / 1000, (found.ends - last_time) / 1000
     to_start = np.where(to_start >= distance * _FAR, distance / 2, to_start)
     if counter:
-        to_zero = np.where((rise > 0) & (first_value >= 0), sampled * (first_value / rise), to_start)
-        to_start = np.where(to_zero < to_start, to_zero, to_start)
+        to_zero = sampled * (first_value / rise)
+        nearer = (to_zero < to_start) & (rise > 0) & (first_value >= 0)
+        to_start = np.where(nearer, to_zero, to_start)
     to_end = np.where(to_end >= distance * _FAR, distance / 2, to_end)
     factor = (sampled + to_start + to_end) / sampled
     if per_second:

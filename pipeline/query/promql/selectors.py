@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -48,9 +48,35 @@ def _newest(query: Query, node: Selector, grid: Grid) -> tuple[list[Metric], Flo
 
 def instant(query: Query, node: Selector, grid: Grid) -> Vector:
     """The newest value of each series at each step, no older than the lookback and not ended since."""
+    if node.extension:
+        return _smoothed(query, node, grid)
     metrics, values, _, present = _newest(query, node, grid)
     query.use(int(present.sum()))
     return Vector(metrics, values, present)
+
+
+def _smoothed(query: Query, node: Selector, grid: Grid) -> Vector:
+    """The value of each series between its samples on either side of a step, or the newest where none follows."""
+    moments = query.moments(grid, node.at, node.offset_ms)
+    lookback = query.lookback_ms
+    found = _unended(
+        query.select(
+            node.matchers, int(moments.min()) - lookback + 1, int(moments.max()) + lookback, min(grid.step, lookback)
+        )
+    )
+    query.reserve(len(found) * grid.steps)
+    vector = empty(grid.steps)
+    values, present = np.zeros((len(found), grid.steps)), np.zeros((len(found), grid.steps), dtype=bool)
+    for row, (_, times, said) in enumerate(found):
+        last = np.searchsorted(times, moments, side="right") - 1
+        left, right = np.maximum(last, 0), np.minimum(last + 1, len(times) - 1)
+        there = (last >= 0) & (times[left] > moments - lookback)
+        between = (right > left) & (times[right] <= moments + lookback) & (times[left] < moments)
+        share = (moments - times[left]) / np.where(between, times[right] - times[left], 1)
+        values[row] = np.where(between, said[left] + (said[right] - said[left]) * share, said[left])
+        present[row] = there
+    query.use(int(present.sum()))
+    return Vector([Metric(series.labels) for series in found], values, present) if found else vector
 
 
 def sampled_at(query: Query, node: Selector, grid: Grid) -> Vector:
@@ -71,17 +97,20 @@ def ranges(
     if isinstance(node, Selector):
         start -= query.lookback_ms if node.extension else 0
         end += query.lookback_ms if node.extension == "smoothed" else 0
-        series = _unended(query.select(node.matchers, start, end, min(grid.step, node.range_ms)))
+        series = query.select(node.matchers, start, end, min(grid.step, node.range_ms))
     else:
         series = _evaluated(query, node, start, end, evaluate)
     query.reserve(len(series) * grid.steps)
     block = max(1, _BLOCK_CELLS // grid.steps)
     for first in range(0, len(series), block) or (0,):
         query.check()
-        yield windows(series[first : first + block], ends, node.range_ms, grid.times)
+        found = windows(series[first : first + block], ends, node.range_ms, grid.times)
+        if isinstance(node, Selector) and stale(found.values).any():
+            found = windows(_unended(found.series), ends, node.range_ms, grid.times)
+        yield found
 
 
-def _unended(found: list[Samples]) -> list[Samples]:
+def _unended(found: Sequence[Samples]) -> list[Samples]:
     """Without the marks of an end, which are no samples of a range."""
     kept = []
     for series in found:

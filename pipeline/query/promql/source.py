@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from monitoring.pipeline.store.matchers import Matcher
 
-__all__ = ["NAME", "STALE", "STALE_BITS", "Floats", "Labels", "Mask", "Matcher", "Samples", "Source", "Times"]
+__all__ = ["NAME", "NAMING", "STALE", "STALE_BITS", "Floats", "Labels", "Mask", "Matcher", "Samples", "Source", "Times"]
 
 Labels = Mapping[str, str]
 """Names and values of a series, `__name__` among them. A label that is not there is the empty text."""
@@ -21,6 +21,8 @@ Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NAME = "__name__"
+NAMING = frozenset({NAME, "__type__", "__unit__"})
+"""What says which metric a series is of: it goes with the name (Prometheus' type-and-unit-labels)."""
 STALE_BITS = 0x7FF0000000000002
 """Prometheus' mark of a series that has ended: a NaN that no computation yields (its `pkg/value`)."""
 STALE: float = struct.unpack("<d", struct.pack("<Q", STALE_BITS))[0]

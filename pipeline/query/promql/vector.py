@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitoring.pipeline.query.promql.errors import fail
-from monitoring.pipeline.query.promql.source import NAME, Floats, Labels, Mask, Times
+from monitoring.pipeline.query.promql.source import NAMING, Floats, Labels, Mask, Times
 
 __all__ = [
     "DUPLICATE",
@@ -65,7 +65,7 @@ def nameless(metrics: Iterable[Metric], late: bool = False) -> list[Metric]:
     """The same without `__name__`, or marked to lose it in the end where that is `late`."""
     if late:
         return [Metric(metric, drops=True) for metric in metrics]
-    return [Metric((name, value) for name, value in metric.items() if name != NAME) for metric in metrics]
+    return [Metric((name, value) for name, value in metric.items() if name not in NAMING) for metric in metrics]
 
 
 def present_only(vector: Vector) -> Vector:

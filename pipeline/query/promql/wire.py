@@ -13,11 +13,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
 
 from monitoring.pipeline.query.promql.engine import Answer
 from monitoring.pipeline.query.promql.errors import PromqlError
-from monitoring.pipeline.query.promql.source import Samples
+from monitoring.pipeline.query.promql.source import Floats, Samples
 
 __all__ = ["MAX_POINTS", "check_range", "encode", "encode_answer", "encode_error", "moment_ms", "number", "step_ms"]
 
@@ -140,7 +141,8 @@ def _answer(answer: Answer, time_ms: int) -> bytes:
     elif isinstance(value, str):
         result = f"[{_time(time_ms)},{orjson.dumps(value).decode()}]"
     else:
-        result = f"[{','.join(_series(each) if isinstance(each, Samples) else _sample(*each) for each in value)}]"
+        points = _Points()
+        result = f"[{','.join(points.series(each) if isinstance(each, Samples) else _sample(*each) for each in value)}]"
     return f'{{"resultType":"{kind}","result":{result}}}'.encode()
 
 
@@ -152,6 +154,27 @@ def _sample(labels: Mapping[str, str], milliseconds: int, value: float) -> str:
     return f'{{"metric":{_labels(labels)},"value":{_point(milliseconds, value)}}}'
 
 
-def _series(series: Samples) -> str:
-    points = ",".join(map(_point, series.times.tolist(), series.values.tolist()))
-    return f'{{"metric":{_labels(series.labels)},"values":[{points}]}}'
+class _Points:
+    """Writes series. Their values go through orjson at once, which is ten times as fast as one after the other."""
+
+    def __init__(self) -> None:
+        self._templates: dict[bytes, str] = {}
+
+    def series(self, series: Samples) -> str:
+        """One series with its points."""
+        key = series.times.tobytes()
+        if (template := self._templates.get(key)) is None:
+            template = ",".join([f'[{_time(time)},"%s"]' for time in series.times.tolist()])
+            self._templates[key] = template
+        return f'{{"metric":{_labels(series.labels)},"values":[{template % tuple(_numbers(series.values))}]}}'
+
+
+def _numbers(values: Floats) -> list[str]:
+    """What `number` says of each. orjson writes the same shortest digits, but for exponents and what is not finite."""
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    found = f"{text[1:-1]},".replace(".0,", ",").split(",")[:-1] if len(values) else []
+    if "e" in text or "n" in text:
+        odd = [place for place, each in enumerate(found) if "e" in each or "n" in each]
+        for place in odd:
+            found[place] = number(float(values[place]))
+    return found

@@ -13,7 +13,7 @@ from monitoring.pipeline.alerts import lifecycle
 from monitoring.pipeline.alerts.observation import Finding
 from monitoring.pipeline.alerts.quiet import Quiet
 from monitoring.pipeline.alerts.rule import Escalation, Inhibition, Rule, RuleInvalid
-from monitoring.pipeline.alerts.silence import matcher_of, matchers_of, matches
+from monitoring.pipeline.alerts.silence import matcher_of, matchers_of, matches, shown
 from monitoring.pipeline.alerts.telling import tell
 from monitoring.pipeline.alerts.window import window_of
 
@@ -94,6 +94,12 @@ def test_a_matcher_matches_labels_rule_and_severity_and_what_is_absent_is_empty(
     assert matches(matchers_of(["rule=r", "host=~web-.*", "severity=warning", "team="]), alert)
     assert not matches(matchers_of(["host=web"]), alert)
     assert not matches(matchers_of(["host!~web-.*"]), alert)
+    alertmanagers = [
+        {"name": "host", "value": "web-.*", "isRegex": True},
+        {"name": "rule", "value": "x", "isEqual": False},
+    ]
+    assert shown(matchers_of(alertmanagers)) == ["host=~web-.*", "rule!=x"]
+    assert shown(matchers_of({"host": "web-1"})) == ["host=web-1"]
     with pytest.raises(RuleInvalid):
         matcher_of("host=~(")
 

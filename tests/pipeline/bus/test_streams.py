@@ -6,8 +6,16 @@ import socket
 
 import pytest
 
-from monitoring.pipeline.bus.streams import META_KEY, Streams, StreamTransport, connect, low_key, stream_key
-from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SignalUnknown
+from monitoring.pipeline.bus.streams import (
+    META_KEY,
+    Streams,
+    StreamTransport,
+    connect,
+    exchange,
+    low_key,
+    stream_key,
+)
+from monitoring.pipeline.errors import BusFull, BusRefused, BusUnavailable, SettingsError, SignalUnknown
 from tests.frames import Sender, event
 
 
@@ -126,3 +134,17 @@ def test_watermarks_of_lanes_that_went_away_expire(bus):
     streams, _ = bus
     streams.settle("logs", 0, [], {"c" * 32: 7})
     assert 0 < streams.client.ttl(low_key("logs", 0, "c" * 32)) <= 86_400
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("redis://x?bogus=1", "there is no option bogus"), ("redis://x?socket_timeout=x", "socket_timeout"), ("http://x", "redis://")],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_told_with_its_option(url, told):
+    with pytest.raises(SettingsError, match=told):
+        connect(url)
+
+
+def test_where_nothing_listens_it_says_what_to_start(tmp_path):
+    with pytest.raises(BusUnavailable, match=rf"nothing listens at {tmp_path}/socket: start `monitoring up`"):
+        exchange(connect(f"unix://{tmp_path}/socket").ping)

@@ -17,10 +17,11 @@ import pytest
 import redis
 from aiosmtpd.controller import Controller
 
-from monitoring.pipeline.doctor import bus, instance, machine
+from monitoring.pipeline.doctor import bus, instance, machine, notices
 from monitoring.pipeline.doctor.examine import CHECKS, examine
 from monitoring.pipeline.doctor.finding import Examined, Finding
 from monitoring.pipeline.settings import load
+from monitoring.pipeline.store import rule_files
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.control import FILE_NAME, Control
 from monitoring.pipeline.store.keys import ensure_admin_key
@@ -247,7 +248,9 @@ def test_lag_and_dead_letters_are_told_with_where_they_are(data: Path) -> None:
     assert instance.drains_run(seen).level == "problem"
 
 
-def test_a_mail_server_that_answers_is_fine_and_one_without_tls_gets_no_password(look: Any, free_port: int) -> None:
+def test_a_mail_server_that_answers_is_fine_and_one_elsewhere_without_tls_gets_no_password(
+    look: Any, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Nobody:
         """Takes no mail: none must come."""
 
@@ -259,7 +262,10 @@ def test_a_mail_server_that_answers_is_fine_and_one_without_tls_gets_no_password
     }  # fmt: skip
     try:
         assert look(**mail)["mail"].level == "ok"
-        assert "STARTTLS" in look(**mail, SMTP_USERNAME="u", SMTP_PASSWORD="p")["mail"].said
+        login = {**mail, "SMTP_USERNAME": "u", "SMTP_PASSWORD": "p"}
+        assert look(**login)["mail"].level == "ok"
+        monkeypatch.setattr(notices, "LOOPBACK", ())  # a test has no other machine to connect to
+        assert "STARTTLS" in look(**login)["mail"].said
     finally:
         controller.stop()
 
@@ -279,3 +285,17 @@ def test_a_store_with_events_is_read_without_changing_it(look: Any, tmp_path: Pa
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("other/logs/p*/*.db")}
     assert look(MONITORING_DATA_DIR=str(tmp_path / "other"))["release"].level == "ok"
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_files_of_rules_with_errors_and_names_of_nobody_are_told_with_their_lines(look: Any, data: Path) -> None:
+    where = data / "rules"
+    where.mkdir()
+    (where / "a.yaml").write_text("rules:\n  - {name: A, kind: logs, threshold: 1, channels: [pager]}\n")
+    with contextlib.closing(Control(data / FILE_NAME)) as control:
+        rule_files.sync(control, where, 1)
+        lost = look()["rules"]
+        assert lost.level == "warning" and "a.yaml:2: channels: there is no channel 'pager'" in lost.said
+        (where / "b.yaml").write_text("rules:\n  - {name: B, kind: logs, threshold: x}\n")
+        rule_files.sync(control, where, 1)
+    broken = look()["rules"]
+    assert broken.level == "problem" and "b.yaml:2: threshold" in broken.said

@@ -17,7 +17,14 @@ from monitoring.pipeline.clock import DAY_NS
 from monitoring.pipeline.events.aliases import ROLES
 from monitoring.pipeline.events.defaults import Defaults, file_stem
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event
-from monitoring.pipeline.events.lenient import MAX_DEPTH, MAX_RAW_BYTES, NotAnEvent, event_from_json_line, rejected
+from monitoring.pipeline.events.lenient import (
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_RAW_BYTES,
+    NotAnEvent,
+    event_from_json_line,
+    rejected,
+)
 
 NOW = int(datetime(2024, 6, 1, tzinfo=UTC).timestamp()) * 10**9
 NOON = int(datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
@@ -365,6 +372,14 @@ def test_what_is_no_event_is_refused_with_its_reason(line: str, reason: str) -> 
         read(line)
     assert isinstance(caught.value, ValueError)
     assert "line 1 column" not in caught.value.reason  # one reason, not one for each place
+
+
+def test_fields_up_to_the_bound_are_kept_and_more_are_no_event() -> None:
+    most = {f"k{number}": ":" for number in range(MAX_FIELDS)}
+    assert len(attributes(read(most))) == MAX_FIELDS
+    for many in ({**most, "one": 1}, {"a": [{"b": most}]}):
+        with pytest.raises(NotAnEvent, match="more than 1000 fields"):
+            read(many)
 
 
 def test_nesting_up_to_the_bound_is_kept() -> None:

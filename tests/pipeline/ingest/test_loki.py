@@ -88,7 +88,7 @@ def test_what_is_too_large_is_rejected_and_spoils_no_other() -> None:
 
 
 def test_a_push_that_cannot_be_read_is_refused_as_a_whole() -> None:
-    for data in (b"", b"[]", b'{"streams":1}', body({}, ["now", "x"]), body({}, ["1"]), body({}, ["1", 2])):
+    for data in (b"", b"[]", b"{}", b'{"streams":1}', body({}, ["now", "x"]), body({}, ["1"]), body({}, ["1", 2])):
         with pytest.raises(Unreadable):
             loki.read_json(data, DEFAULTS, "test", 9)
     for labels in ("", "{", '{a="b" c="d"}', "{a=b}", '{a="b'):

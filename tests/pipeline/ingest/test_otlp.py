@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from monitoring.pipeline.events.defaults import Defaults
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event
+from monitoring.pipeline.events.lenient import MAX_FIELDS
 from monitoring.pipeline.ingest import otlp_logs, otlp_spans
 from monitoring.pipeline.ingest.documents import Unreadable
 from monitoring.pipeline.ingest.intake import Intake, TooMuch
@@ -187,6 +188,13 @@ def test_a_record_that_is_too_large_or_too_deep_is_rejected_and_spoils_no_other(
     assert [event.message for event in intake.events] == ["good"]
     assert [(item.line, item.source) for item in intake.rejected] == [(1, "test"), (3, "test")]
     assert ["longer" in intake.rejected[0].reason, "deeper" in intake.rejected[1].reason] == [True, True]
+
+
+def test_a_record_of_too_many_attributes_is_rejected() -> None:
+    most = {f"k{number}": number for number in range(MAX_FIELDS)}
+    intake = both(request({"attributes": pairs(most)}, {"attributes": pairs({**most, "one": 1})}))
+    assert len(orjson.loads(intake.events[0].attributes)) == MAX_FIELDS
+    assert [item.reason for item in intake.rejected] == ["more than 1000 fields"]
 
 
 def test_a_body_that_is_no_request_is_refused_as_a_whole() -> None:

@@ -50,11 +50,12 @@ def naive(events: list[Event], field: str, limit: int) -> Facet:
     events=reference.spread_events,
     queries=st.lists(reference.queries, min_size=8, max_size=8),
     cut=st.integers(0, 25),
+    slice_rows=st.sampled_from([0, 1, 3, 10, 100]),
     span=st.tuples(st.integers(-1, 40), st.integers(0, 45), st.booleans()),
     limit=st.integers(1, 5),
 )
 def test_facets_are_what_a_naive_count_over_the_same_events_says(
-    events: list[Event], queries: list[reference.Query], cut: int, span: Any, limit: int
+    events: list[Event], queries: list[reference.Query], cut: int, slice_rows: int, span: Any, limit: int
 ) -> None:
     unit = max(1, (max(each.timestamp for each in events) - T0) // 40)
     start, end = (EARLIEST, LATEST) if span[2] else (T0 + span[0] * unit + 1, T0 + span[1] * unit + 999)
@@ -62,6 +63,8 @@ def test_facets_are_what_a_naive_count_over_the_same_events_says(
         store.add(events[:cut])
         store.roll_over()
         store.add(events[cut:])
+        if slice_rows:
+            store.take_census(slice_rows)
         for query in queries:
             note(query.text)
             found = counted(store, query.text, start, end, fields=FIELDS, limit=limit)

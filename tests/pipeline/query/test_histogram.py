@@ -60,11 +60,12 @@ _narrow = st.sampled_from([
     events=reference.spread_events,
     queries=st.lists(reference.queries, min_size=12, max_size=12),
     cut=st.integers(0, 25),
+    slice_rows=st.sampled_from([0, 1, 3, 10, 100]),
     span=st.tuples(st.integers(-1, 40), st.integers(0, 45), st.sampled_from([0, 1, 999]), st.booleans()),
     buckets=st.sampled_from([1, 2, 7, 60, 1000]),
 )
 def test_a_histogram_counts_exactly_what_a_naive_filter_over_the_same_events_counts(
-    events: list[Event], queries: list[reference.Query], cut: int, span: Any, buckets: int
+    events: list[Event], queries: list[reference.Query], cut: int, slice_rows: int, span: Any, buckets: int
 ) -> None:
     unit = max(1, (max(each.timestamp for each in events) - T0) // 40)
     start, end = (EARLIEST, LATEST) if span[3] else (T0 + span[0] * unit + span[2], T0 + span[1] * unit - span[2])
@@ -72,6 +73,8 @@ def test_a_histogram_counts_exactly_what_a_naive_filter_over_the_same_events_cou
         store.add(events[:cut])
         store.roll_over()
         store.add(events[cut:])
+        if slice_rows:
+            store.take_census(slice_rows)
         for query in queries:
             note(query.text)
             found = counted(store, query.text, start, end, buckets)

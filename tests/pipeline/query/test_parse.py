@@ -122,7 +122,7 @@ def test_a_query_means(query: str, tree: Node) -> None:
     ("query", "column", "message", "hint"),
     [
         ('a "b c', 3, "unclosed quote", 'add a "'),
-        ("a (b", 3, "unclosed parenthesis", "add a )"),
+        ("a (b", 3, "unclosed parenthesis", "close it"),
         ("a) b", 2, "never opened", "quotes"),
         ("()", 2, "nothing between", ""),
         ("level:", 7, "missing value after level:", "level:VALUE"),

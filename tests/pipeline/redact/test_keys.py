@@ -33,7 +33,7 @@ def test_a_name_is_split_into_its_words(name, words):
             "password PASSWORD dbPassword PGPASSWORD user[password] password2 hashed_password confirmPassword",
         ),
         ("password", "passwd passphrase DB_PASS mysql_pwd пароль 密码 contraseña requirepass"),
-        ("secret", "client_secret clientSecret CLIENT-SECRET webhook_secret JWT_SECRET oauth_token_secret secrets"),
+        ("secret", "client_secret clientSecret CLIENT-SECRET webhook_secret JWT_SECRET oauth_token_secret secret_id"),
         (
             "token",
             "token access_token accessToken ACCESS_TOKEN X-Vault-Token PRIVATE-TOKEN _authToken id_token jwt",
@@ -72,7 +72,7 @@ def test_a_name_about_a_secret_or_of_another_thing_is_harmless():
     cookie_consent passed bypass compass password_policy_enabled passwordPolicy password_reset_at has_password
     secret_name secretKeyRef secret_santa client_secret_expires_at key cache_key primary_key partition_key public_key
     routing_key keyboard monkey private_key_path api_key_count SharedAccessKeyName gpio_pin pinned spinning mapping
-    company credentialsId message user email path url
+    company credentialsId api_key_id token_id message user email path url
     """
     assert {name: found for name in names.split() if (found := book.find(name)) and found.strong} == {}
 

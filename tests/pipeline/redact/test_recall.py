@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections import Counter
 
@@ -82,6 +83,29 @@ def _is_gone(redactor: Redactor, text: str, secret: str) -> None:
     assert redactor.text(shown) == shown
 
 
+def test_user_and_password_in_base_64_are_found_behind_auth_though_hardly_a_digit_is_in_them(redactor):
+    """Docker's config.json; letters spell out letters."""
+    pair = base64.b64encode(b"user:MrsRobinson").decode()
+    assert sum(map(str.isdigit, pair)) < 2
+    _is_gone(redactor, f'{{"auths":{{"ghcr.io":{{"auth":"{pair}"}}}}}}', pair)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Client('{account}', '{secret}')",
+        "curl -u {account}:{secret} https://api.example.com",
+        "wandb login --relogin {secret}89abcdef",
+        "imported private key 0x{secret}{secret}",
+        "Authorization: GenieKey {secret}",
+    ],
+)
+def test_a_key_of_hex_digits_is_told_from_a_digest_by_what_stands_before_it(redactor, form):
+    rng = random.Random(form)
+    account, secret = "AC" + signs(rng, "0123456789abcdef", 32), signs(rng, "0123456789abcdef", 32)
+    _is_gone(redactor, form.format(account=account, secret=secret), secret)
+
+
 def test_every_shape_of_the_table_has_a_made_up_secret(redactor):
     """A kind nobody has tried is a kind nobody knows to work: each is hidden somewhere in this file's corpus."""
     rng = random.Random(7)
@@ -138,6 +162,12 @@ def _rare(rng: random.Random) -> list[str]:
         "es" + "su_" + word(60),
         "cs" + "k-" + word(48, lower),
         "a" + "k-" + word(22),
+        "ese" + "cret_" + word(40),
+        "v2" + ".local." + word(100),
+        word(11) + ":APA" + "91b" + word(134),
+        "ml" + "sn." + word(64, hexadecimal),
+        "or" + "y_at_" + word(43) + "." + word(43),
+        "zp" + "ka_" + word(32, hexadecimal) + "_" + word(8, hexadecimal),
         "rp" + "a_" + word(40, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"),
         "e2" + "b_" + word(40, hexadecimal),
         "ll" + "x-" + word(48),

@@ -172,12 +172,13 @@ class LogStoreContract:
     def test_retention_deletes_what_is_due_and_keeps_the_books(self, opened, now):
         writer = opened.acquire(0, ME)
         sender = Sender()
-        for start in (0, 10, 20):
-            write(writer, sender.frame([event(start + n) for n in range(10)]))
+        day = 86_400 * 10**9
+        for ago in (2, 1, 0):
+            write(writer, sender.frame([event(n, timestamp=T0 - ago * day + n) for n in range(10)]))
             writer.roll_over_if_due()
         writer.release()
         assert opened.doomed(now[0], max_age_seconds=86_400, max_bytes=0) == []
-        going = opened.doomed(now[0] + 2 * 86_400 * 10**9, max_age_seconds=86_400, max_bytes=0)
+        going = opened.doomed(now[0] + 3 * day, max_age_seconds=86_400, max_bytes=0)
         assert len(going) == 3
         assert opened.delete(going[:2]) > 0
         assert len(messages(opened)) == 10

@@ -128,3 +128,18 @@ def test_there_are_only_so_many(channels: Channels, monkeypatch: pytest.MonkeyPa
     channels.save("a", "slack", {"url": "https://b.example/"})
     with pytest.raises(PermanentError, match="remove one"):
         channels.save("b", "slack", {"url": "https://a.example/"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/in", "http://localhost/", "https://10.0.0.8/x", "http://[::1]/", "http://169.254.169.254/"],
+)
+def test_a_channel_that_leads_to_a_private_address_says_so_when_it_is_made(control: Control, url: str) -> None:
+    chosen = settings.load({"MONITORING_DATA_DIR": str(control.path.parent)})
+    made = Channels(control, chosen).save("hook", "webhook", {"url": url})
+    assert "MONITORING_ALLOW_PRIVATE_WEBHOOKS" in made.problem and "10.0.0.8" not in made.problem
+    allowed = Channels(control, chosen.replace(allow_private_webhooks=True)).get("hook")
+    assert allowed is not None and bool(allowed.problem) == ("169.254" in url)
+    assert Channels(control, chosen).save("hook", "webhook", {"url": "https://hooks.example.com/in"}).problem == ""
+    seeds = chosen.replace(enable_slack_alerts=True, slack_webhook_url=url)
+    assert Channels(control, seeds).all()[0].problem

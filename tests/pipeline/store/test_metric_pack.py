@@ -61,6 +61,26 @@ def test_points_come_back_bit_for_bit(drawn):
     assert [column.dtype for column in found.columns] == [column.dtype for column in wanted]
 
 
+def test_series_that_are_decoded_together_come_back_as_each_by_itself():
+    chance, codec = random.Random(5), Codec()
+    series = []
+    for _ in range(60):
+        places = np.array(sorted(chance.sample(range(12), chance.choice((6, 12)))))
+        whole = [chance.choice((1, 300, -70_000, 1 << 40)) * chance.randrange(9) for _ in places]
+        halves = [chance.choice((0.5, 1 / 3)) * chance.randrange(9) for _ in places]
+        columns = [np.array([whole]), np.array([halves, halves[::-1]])][:: chance.choice((1, -1))]
+        series.append(Packed(places, columns[: chance.choice((1, 2))]))
+    found = {}
+    for numbers, batch in codec.batches([codec.encode(each) for each in series]):
+        together = [batch.column(number) for number in range(len(batch))]
+        for place, number in enumerate(numbers):
+            found[number] = Packed(batch.places, [column[place] for column in together])
+    assert sorted(found) == list(range(60))
+    for number, wanted in enumerate(series):
+        assert found[number].places.tolist() == wanted.places.tolist()
+        assert [column.tobytes() for column in found[number].columns] == [each.tobytes() for each in wanted.columns]
+
+
 def test_damaged_bytes_are_said_to_be_such():
     codec = Codec()
     whole = codec.encode(Packed(np.arange(50), [np.arange(50, dtype=np.int64)[None] ** 3]))

@@ -108,6 +108,22 @@ def test_totals_are_equal_in_every_resolution_with_and_without_roll_ups(store, s
         assert min(np.diff(samples.times)[:-1]) == gap, "but for the last, which is as far as the store has heard"
 
 
+def test_totals_go_on_from_what_was_deleted_even_before_the_first_hours_that_are_kept(store):
+    story = Story(store)
+    for number in range(3):
+        story.day(number)
+    maintained(store)
+    gone = [each for level in LEVELS for each in files(store.catalog.data / "metrics" / "p0", level)]
+    assert maintained(store, metrics_retention_age=1e-6)["deleted"] == 3
+    for each in gone:
+        if each.number < 3:
+            each.path.unlink()
+    whole, _ = select(store, "orders_total", -DAY, 4 * DAY, 10_000)
+    assert max(whole.values()) == story.total(1 << 60)
+    sums, _ = select(store, "sizes_sum", -DAY, 4 * DAY, 10_000)
+    assert max(sums.values()) == sum(story.sizes.values())
+
+
 def test_when_the_finer_points_are_deleted_the_coarser_answer_and_the_base_stays_true(store):
     story = Story(store)
     for number in range(4):

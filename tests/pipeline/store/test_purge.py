@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from monitoring.pipeline.query.limits import Deadline
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
+from monitoring.pipeline.store import dead_letters, retention
 from monitoring.pipeline.store import purge as purging
-from monitoring.pipeline.store import retention
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
 from monitoring.pipeline.store.lease import Holder
-from monitoring.pipeline.store.partition import Limits
+from monitoring.pipeline.store.letter import DeadLetter
+from monitoring.pipeline.store.partition import Limits, acquire
 from monitoring.pipeline.store.purge import Wanted
 from monitoring.pipeline.store.rewrite import RewriteBusy, settle, turn
 from monitoring.pipeline.store.sqlite import SqliteStore
@@ -127,6 +128,49 @@ def test_where_no_drain_lives_the_active_segment_is_sealed_at_once(tmp_path):
         assert hiding(tmp_path) == []
         fill(store, [some(100, 7, timestamp=T0)])
         assert verify(store.catalog).findings == []
+
+
+@pytest.mark.parametrize("signal_name", ["logs", "metrics"])
+def test_what_dead_letters_hold_goes_too_and_they_stay_in_the_books(tmp_path, signal_name):
+    with contextlib.closing(opened(tmp_path)) as store:
+        writer = acquire(store.catalog, signal_name, 0, LIMITS)
+        assert writer is not None
+        letters = [
+            DeadLetter(
+                T0, "input", "a" * 32, 1, 0, f"not JSON: {SECRET}", b'{"x": "' + SECRET.encode(), f"{SECRET}.log"
+            ),
+            DeadLetter(T0, "input", "a" * 32, 1, 1, "no time", f'{{"key": {{"a": "{SECRET}"}}}}'.encode() * 900),
+            DeadLetter(T0, "input", "a" * 32, 1, 2, "no time", b'{"key": {"a": "harmless"}}'),
+            DeadLetter(T0, "stale", "a" * 32, 2, 0, "old", Sender().frame(some(0, 30)).to_record()),
+        ]
+        with writer.segment.transaction():
+            writer.segment.insert(writer.segment.contents.empty(), letters, {}, now_ns=T0)
+        writer.release()
+        found = purging.survey(store.catalog, store.reader, Wanted(SECRET, EARLIEST, LATEST), deadline=Deadline(60))
+        assert (found.events, found.letters) == (0, 3)
+        done = run(store, SECRET)
+        assert (done.letters, done.complete) == (3, True)
+        assert hiding(tmp_path) == []
+        left = dead_letters.letters(store.catalog)
+        assert sorted((len(each.content.raw) > 0, each.content.line) for each in left) == [(False, 0)] * 3 + [(True, 0)]
+        assert verify(store.catalog).findings == []
+        assert run(store, SECRET).letters == 0
+        assert run(store, "x.y:1").letters == 0
+        assert run(store, "key.a:harmless").letters == 1
+
+
+def test_what_was_sent_before_is_waited_for():
+    class Bus:
+        def __init__(self, *oldest):
+            self.oldest = list(oldest)
+
+        def oldest_created(self, signal, partition):
+            return self.oldest.pop(0) if len(self.oldest) > 1 else self.oldest[0]
+
+    assert purging.still_on_its_way(Bus(T0 - 5, T0 - 5, None), [0], T0, patience_seconds=60) is None
+    said = purging.still_on_its_way(Bus(T0 - 5), [0], T0, patience_seconds=0)
+    assert said is not None and "on its way" in said
+    assert purging.still_on_its_way(Bus(T0 + 5), [0], T0, patience_seconds=0) is None
 
 
 def test_a_range_bounds_it_to_the_nanosecond(store):

@@ -192,7 +192,7 @@ def test_an_hour_without_a_bus_asks_for_it_every_few_seconds_and_then_sends_what
     flusher = Flusher(buffer, Plan(
         transport_factory=connect, choose_partition=by_lane, refine=None, clock=lambda: now[0],
         now_ns=lambda: int(now[0] * 1e9), mint=lambda: uuid.uuid4().hex, on_trouble=said.append, signal=SIGNALS["logs"],
-        service="app", frame_events=100, interval_seconds=0.2, retain_bytes=1 << 18, spool_dir=None, spool_bytes=0,
+        service="app", frame_events=100, interval_seconds=0.2, retain_bytes=1 << 18, spool=None,
         required=False,
     ))  # fmt: skip
     for number in range(36_000):  # ten a second

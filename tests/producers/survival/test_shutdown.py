@@ -96,9 +96,11 @@ def test_threads_that_log_without_end_do_not_hold_it_up(bus, tmp_path):
     done = run(LAST_WORDS, bus.url, tmp_path, "chatter")
     done.assert_clean()
     messages = bus.messages()
-    assert [text for text in messages if text.startswith("atexit")] == ON_TIME
     told = bus.told()
-    assert len(messages) == told["emitted"] - told.get("buffer_full", 0) - told.get("shed", 0) - told["closed"]
+    dropped = told.get("buffer_full", 0) + told.get("shed", 0) + told.get("closed", 0)
+    assert len(messages) == told["emitted"] - dropped
+    last_words = [text for text in messages if text.startswith("atexit")]
+    assert last_words == [text for text in ON_TIME if text in last_words]  # the end may be over before they are said
 
 
 def test_threads_that_redact_without_end_do_not_abort_it(bus, tmp_path):

@@ -3,9 +3,10 @@ import { useState, type ReactNode } from "react";
 import { address, get } from "../lib/client";
 import type { Json } from "../lib/types";
 import { formatFull } from "../lib/time";
-import { useRange } from "../lib/url";
+import { useRange, useTyped } from "../lib/url";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
+import { Find } from "../ui/field";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
 import { Badge, Panel } from "../ui/panel";
 import { Table } from "../ui/table";
@@ -30,7 +31,7 @@ interface Page {
 /** What was changed, by whom, and what it was before. */
 export function AuditLog(): ReactNode {
   const { zone } = useRange();
-  const [query, setQuery] = useState("");
+  const [query, setQuery] = useTyped("find");
   const [open, setOpen] = useState<Entry | null>(null);
   const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ["audit", query],
@@ -46,7 +47,7 @@ export function AuditLog(): ReactNode {
       title="Audit log"
       actions={
         <>
-          <input type="search" aria-label="Find in the audit log" placeholder="Find" value={query} onChange={(event) => setQuery(event.target.value)} className="h-7 w-40 rounded-md border border-line bg-panel px-2 text-xs" />
+          <Find label="Find in the audit log" value={query} onChange={setQuery} />
           <a className="rounded-md px-2 py-1 text-xs font-medium text-soft hover:bg-raised" href={address("/api/v1/audit/export", { query })} download>
             Export
           </a>
@@ -63,9 +64,9 @@ export function AuditLog(): ReactNode {
           rowKey={(one) => String(one.id)}
           columns={[
             { name: "when", cell: (one) => <span className="whitespace-nowrap tabular-nums">{formatFull(one.at, zone).slice(0, 19)}</span> },
-            { name: "who", cell: (one) => <span className="wrap-anywhere">{one.actor}</span> },
+            { name: "who", cell: (one) => <span className="wrap-break-word">{one.actor}</span> },
             { name: "did", cell: (one) => <Badge tone={one.action.startsWith("auth.") ? "warn" : "plain"}>{one.action}</Badge> },
-            { name: "to", cell: (one) => <span className="wrap-anywhere">{one.object}</span>, wide: true },
+            { name: "to", cell: (one) => <span className="wrap-break-word">{one.object}</span>, wide: true },
             { name: "from", cell: (one) => one.address, wide: true },
             {
               name: "",

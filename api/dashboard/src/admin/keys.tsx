@@ -50,7 +50,7 @@ export function Keys(): ReactNode {
           rows={[...data.keys].sort((a, b) => Number(b.state === "active") - Number(a.state === "active"))}
           rowKey={(key) => key.id}
           columns={[
-            { name: "name", cell: (key) => <span className="font-medium wrap-anywhere">{key.name}</span> },
+            { name: "name", cell: (key) => <span className="font-medium wrap-break-word">{key.name}</span> },
             { name: "role", cell: (key) => key.role },
             { name: "state", cell: (key) => <Badge tone={TONES[key.state]}>{key.state}</Badge> },
             { name: "prefix", cell: (key) => <code className="font-mono">{key.prefix}</code>, wide: true },

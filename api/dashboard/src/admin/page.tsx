@@ -18,7 +18,7 @@ export default function Admin(): ReactNode {
       <Tabs<Tab>
         label="Part"
         value={tab}
-        onChange={(next) => change({ tab: next })}
+        onChange={(next) => change({ tab: next, find: null })}
         options={[
           { value: "keys", name: "API keys" },
           { value: "audit", name: "Audit log" },

@@ -1,11 +1,12 @@
 import { useState, type FormEvent, type ReactNode } from "react";
+import { useChange } from "../lib/change";
 import { serverNow } from "../lib/client";
 import { iso } from "../lib/time";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Choice, TextArea, TextField } from "../ui/field";
 import { Failure } from "../ui/notice";
-import { matchersOf, useChange, type Alert } from "./data";
+import { lines, matchersOf, type Alert } from "./data";
 
 export type Action = "acknowledge" | "resolve" | "silence";
 
@@ -33,7 +34,7 @@ export function endOf(length: string, now: number): string {
 /** What to do about an alert, and why. */
 export function Act({ action, alert, onClose }: { action: Action; alert: Alert; onClose: () => void }): ReactNode {
   const words = WORDS[action];
-  const { busy, error, run } = useChange();
+  const { busy, error, run } = useChange("alerts");
   const [comment, setComment] = useState("");
   const [length, setLength] = useState("2h");
   const [matchers, setMatchers] = useState(matchersOf(alert).join("\n"));
@@ -41,7 +42,7 @@ export function Act({ action, alert, onClose }: { action: Action; alert: Alert; 
     event.preventDefault();
     const done =
       action === "silence"
-        ? await run("POST", "/api/v1/silences", { matchers: matchers.split("\n").map((one) => one.trim()).filter(Boolean), ends_at: endOf(length, serverNow()), reason: comment })
+        ? await run("POST", "/api/v1/silences", { matchers: lines(matchers), ends_at: endOf(length, serverNow()), reason: comment })
         : await run("POST", `/api/v1/alerts/${encodeURIComponent(alert.id)}/${action}`, { comment });
     if (done !== undefined) onClose();
   };

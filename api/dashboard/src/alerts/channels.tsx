@@ -1,12 +1,14 @@
 import { useState, type FormEvent, type ReactNode } from "react";
+import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Choice, TextField } from "../ui/field";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { Badge, Panel } from "../ui/panel";
+import { SureButton } from "../ui/sure";
 import { Table } from "../ui/table";
-import { useChange, useChannels, type Channel } from "./data";
+import { useChannels, type Channel } from "./data";
 
 interface Tested {
   delivered: boolean | null;
@@ -19,7 +21,7 @@ export function Channels(): ReactNode {
   const may = useMay("admin");
   const [edited, setEdited] = useState<{ channel: Channel | null } | null>(null);
   const [tested, setTested] = useState<Record<string, Tested>>({});
-  const { busy, error: refused, run } = useChange();
+  const { busy, error: refused, run } = useChange("alerts");
   const test = async (name: string) => {
     const answer = await run<Tested>("POST", `/api/v1/channels/${encodeURIComponent(name)}/test`);
     if (answer) setTested((before) => ({ ...before, [name]: answer }));
@@ -128,7 +130,7 @@ function ChannelEditor({ channel, onClose }: { channel: Channel | null; onClose:
   const [texts, setTexts] = useState<Record<string, string>>(Object.fromEntries(Object.entries(channel?.config ?? {}).map(([key, value]) => [key, Array.isArray(value) ? value.join(", ") : String(value)])));
   const [isDefault, setDefault] = useState(channel?.default ?? true);
   const [enabled, setEnabled] = useState(channel?.enabled ?? true);
-  const { busy, error, run } = useChange();
+  const { busy, error, run } = useChange("alerts");
   const path = `/api/v1/channels/${encodeURIComponent(name)}`;
   const save = async (event: FormEvent) => {
     event.preventDefault();
@@ -160,9 +162,9 @@ function ChannelEditor({ channel, onClose }: { channel: Channel | null; onClose:
             Save
           </Button>
           {channel && (
-            <Button look="bad" icon="trash" disabled={busy} onClick={() => void remove()}>
+            <SureButton question="Remove it for good?" disabled={busy} onSure={() => void remove()}>
               Remove
-            </Button>
+            </SureButton>
           )}
         </div>
       </form>

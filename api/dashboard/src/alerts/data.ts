@@ -1,8 +1,7 @@
 /** Alerts, rules, silences and channels as the API has them. */
 
-import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
-import { change, get } from "../lib/client";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { get } from "../lib/client";
 import { useRefreshInterval } from "../lib/preferences";
 
 export type AlertState = "pending" | "active" | "acknowledged" | "resolved";
@@ -59,11 +58,15 @@ export interface Rule {
   for?: string;
   interval?: string;
   cooldown?: string;
+  lookback?: string;
+  established?: string;
   no_data?: string;
   severity: Severity;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   channels?: string[];
+  escalation?: { after: string; channels: string[] }[];
+  inhibited_by?: { rule: string; equal: string[] }[];
   enabled: boolean;
   source?: string;
   read_only?: boolean;
@@ -79,6 +82,22 @@ export interface Silence {
   state: "active" | "pending" | "expired";
   author: string;
   reason: string;
+}
+
+/** A time that comes again in which alerts that match are not told. */
+export interface Window {
+  name: string;
+  matchers: string[];
+  days: string[];
+  start: string;
+  duration: string;
+  time_zone: string;
+  from: string | null;
+  until: string | null;
+  reason: string;
+  author: string;
+  active: boolean;
+  enabled: boolean;
 }
 
 export interface Channel {
@@ -126,27 +145,17 @@ export function useSilences() {
   return useQuery({ queryKey: ["alerts", "silences"], queryFn: ({ signal }) => get<{ silences: Silence[] }>("/api/v1/silences", {}, signal), refetchInterval: useRefreshInterval() });
 }
 
+export function useWindows() {
+  return useQuery({ queryKey: ["alerts", "windows"], queryFn: ({ signal }) => get<{ maintenance_windows: Window[] }>("/api/v1/maintenance-windows", {}, signal), refetchInterval: useRefreshInterval() });
+}
+
 export function useChannels() {
   return useQuery({ queryKey: ["alerts", "channels"], queryFn: ({ signal }) => get<{ channels: Channel[] }>("/api/v1/channels", {}, signal) });
 }
 
-/** A change, with whether it is under way and what went wrong; everything about alerts is asked for anew after it. */
-export function useChange(): { busy: boolean; error: unknown; run: <T = unknown>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown) => Promise<T | undefined> } {
-  const client = useQueryClient();
-  const [state, setState] = useState<{ busy: boolean; error: unknown }>({ busy: false, error: null });
-  const run = async <T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T | undefined> => {
-    setState({ busy: true, error: null });
-    try {
-      const answer = await change<T>(method, path, body);
-      setState({ busy: false, error: null });
-      await client.invalidateQueries({ queryKey: ["alerts"] });
-      return answer;
-    } catch (error) {
-      setState({ busy: false, error });
-      return undefined;
-    }
-  };
-  return { ...state, run };
+/** What stands in the lines of a text, without empty ones. */
+export function lines(text: string): string[] {
+  return text.split("\n").map((one) => one.trim()).filter(Boolean);
 }
 
 /** Matchers that fit exactly this alert: its rule and its labels. */
@@ -164,14 +173,16 @@ const OF_OTHERS: Record<Rule["kind"], readonly string[]> = {
 
 /** A rule as the API takes it: whatever it had, without what is only shown, what other kinds have, and what is empty. */
 export function ruleBody(rule: Rule): Record<string, unknown> {
-  const left = [...SHOWN_ONLY, ...OF_OTHERS[rule.kind]];
+  const counted = rule.kind !== "logs" || (rule.condition ?? "threshold") === "threshold";
+  const left = [...SHOWN_ONLY, ...OF_OTHERS[rule.kind], ...(counted ? [] : ["operator", "threshold", "recovery"])];
   const body: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(rule)) {
     if (left.includes(name) || value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)) continue;
     if (typeof value === "object" && !Array.isArray(value)) {
       const kept = Object.fromEntries(Object.entries(value as Record<string, unknown>).filter(([, text]) => text !== ""));
       if (Object.keys(kept).length) body[name] = kept;
-    } else body[name] = value;
+    } else if (name === "inhibited_by") body[name] = rule.inhibited_by!.map((one) => ({ ...one, equal: one.equal.filter(Boolean) }));
+    else body[name] = value;
   }
   return body;
 }

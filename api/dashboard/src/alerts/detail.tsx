@@ -5,15 +5,16 @@ import { useEvents, eventsOf } from "../logs/data";
 import { serverNow } from "../lib/client";
 import { unitOf } from "../lib/format";
 import { term } from "../lib/query";
+import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
-import { ago, clock, formatFull, secondsOf } from "../lib/time";
+import { ago, clock, formatFull, iso, secondsOf, type Range } from "../lib/time";
 import { useRange } from "../lib/url";
 import { Button } from "../ui/button";
 import { LevelTag } from "../ui/level";
 import { Failure, Waiting } from "../ui/notice";
 import { Panel } from "../ui/panel";
 import { Act, type Action } from "./act";
-import { useAlert, useChange, useHistory, useRules, type Alert, type Rule } from "./data";
+import { useAlert, useHistory, useRules, type Alert, type Rule } from "./data";
 import { SeverityBadge, StateBadge, valueWords } from "./row";
 
 /** One alert: what it is, since when, its chart and logs, what happened and what can be done. */
@@ -47,7 +48,7 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
         {alert.held && <p className="text-warn">Nobody is told: {alert.held}</p>}
         <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1">
           <Fact name="Rule">{alert.rule}</Fact>
-          {alert.value !== null && <Fact name="Value">{valueWords(alert)}</Fact>}
+          {alert.value !== null && <Fact name="Value">{valueWords(alert, rule)}</Fact>}
           {Object.entries(alert.labels).map(([name, value]) => (
             <Fact key={name} name={name}>
               {value}
@@ -81,7 +82,7 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
       </section>
       {rule?.kind === "metric" && rule.expr && (
         <Panel title={rule.expr}>
-          <ExpressionChart title={rule.expr} expr={rule.expr} unit={unitOf(rule.expr)} threshold={rule.threshold ?? null} />
+          <ExpressionChart title={rule.expr} expr={rule.expr} unit={unitOf(rule.expr)} threshold={rule.threshold ?? null} range={around(alert)} />
         </Panel>
       )}
       {rule && rule.kind === "logs" && <Lines rule={rule} alert={alert} />}
@@ -89,6 +90,14 @@ export function AlertDetail({ id }: { id: string }): ReactNode {
       {action && <Act action={action} alert={alert} onClose={() => setAction(null)} />}
     </>
   );
+}
+
+const BEFORE_MS = 1_800_000; // half an hour shows how it was when all was well
+const AFTER_MS = 600_000;
+
+/** The range in which an alert can be seen to come and, if it has, to go. */
+export function around(alert: Pick<Alert, "started_at" | "resolved_at">): Range {
+  return { start: iso(Date.parse(alert.started_at) - BEFORE_MS), end: alert.resolved_at ? iso(Date.parse(alert.resolved_at) + AFTER_MS) : "now" };
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }): ReactNode {
@@ -130,7 +139,7 @@ function Lines({ rule, alert }: { rule: Rule; alert: Alert }): ReactNode {
 function History({ id, may }: { id: string; may: boolean }): ReactNode {
   const { data, error } = useHistory(id);
   const { zone } = useRange();
-  const { busy, error: refused, run } = useChange();
+  const { busy, error: refused, run } = useChange("alerts");
   const [comment, setComment] = useState("");
   const say = async (event: FormEvent) => {
     event.preventDefault();

@@ -1,7 +1,8 @@
-import { useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { useParams } from "react-router";
 import { useKeys } from "../lib/keyboard";
-import { useAddress } from "../lib/url";
+import { useAddress, useTyped } from "../lib/url";
+import { Find } from "../ui/field";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { PageBody, Panel, Tabs } from "../ui/panel";
 import { Channels } from "./channels";
@@ -10,6 +11,7 @@ import { AlertDetail } from "./detail";
 import { AlertRow } from "./row";
 import { Rules } from "./rules";
 import { Silences } from "./silences";
+import { Windows } from "./windows";
 
 const TABS = [
   { value: "open", name: "Open" },
@@ -27,10 +29,15 @@ export default function Alerts(): ReactNode {
   if (id) return <PageBody><AlertDetail id={id} /></PageBody>;
   return (
     <PageBody>
-      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next === "open" ? null : next })} />
+      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next === "open" ? null : next, find: null })} />
       {(tab === "open" || tab === "history") && <AlertList key={tab} history={tab === "history"} />}
       {tab === "rules" && <Rules />}
-      {tab === "silences" && <Silences />}
+      {tab === "silences" && (
+        <>
+          <Silences />
+          <Windows />
+        </>
+      )}
       {tab === "channels" && <Channels />}
     </PageBody>
   );
@@ -46,7 +53,7 @@ export function sorted(alerts: readonly Alert[]): Alert[] {
 
 function AlertList({ history }: { history: boolean }): ReactNode {
   const { data, error, isPending, refetch } = useAlerts(history ? "resolved" : "open");
-  const [text, setText] = useState("");
+  const [text, setText] = useTyped("find");
   useKeys("Alerts", [{ keys: "/", does: "find", run: () => document.getElementById("find-alert")?.focus() }]);
   if (isPending) return <Waiting lines={6} />;
   if (!data) return error && <Failure error={error} onRetry={() => void refetch()} />;
@@ -56,7 +63,7 @@ function AlertList({ history }: { history: boolean }): ReactNode {
     <Panel
       flush
       title={history ? "Resolved alerts, the newest first" : `${alerts.length} open`}
-      actions={<input id="find-alert" type="search" aria-label="Find an alert" placeholder="Find" value={text} onChange={(event) => setText(event.target.value)} className="h-7 w-40 rounded-md border border-line bg-panel px-2 text-xs" />}
+      actions={<Find id="find-alert" label="Find an alert" value={text} onChange={setText} />}
     >
       {alerts.length === 0 ? (
         <Empty title={history ? "None was resolved yet" : "Nothing is wrong"}>{history ? "" : "When a rule's condition holds, its alert appears here and its channels are told."}</Empty>

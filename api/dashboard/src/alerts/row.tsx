@@ -1,13 +1,13 @@
 import { useState, type ReactNode } from "react";
 import { Link } from "react-router";
 import { serverNow } from "../lib/client";
-import { count } from "../lib/format";
+import { inUnit, unitOf } from "../lib/format";
 import { useMay } from "../lib/session";
 import { ago } from "../lib/time";
 import { Button } from "../ui/button";
 import { Badge } from "../ui/panel";
 import { Act, type Action } from "./act";
-import type { Alert, AlertState, Severity } from "./data";
+import { useRules, type Alert, type AlertState, type Rule, type Severity } from "./data";
 
 const SEVERITIES: Record<Severity, "accent" | "warn" | "bad"> = { info: "accent", warning: "warn", critical: "bad" };
 const BARS: Record<Severity, string> = { info: "bg-bar-info", warning: "bg-bar-warn", critical: "bg-bar-bad" };
@@ -24,16 +24,18 @@ export function StateBadge({ alert }: { alert: Pick<Alert, "state" | "acknowledg
   return <Badge tone={STATES[alert.state]}>{alert.state === "acknowledged" && alert.acknowledged_by ? `acknowledged by ${alert.acknowledged_by}` : alert.state}</Badge>;
 }
 
-/** The measured value with what it is measured against. */
-export function valueWords(alert: Alert): string {
+/** The measured value with what it is measured against, in the unit of the rule's expression. */
+export function valueWords(alert: Alert, rule: Rule | undefined): string {
   if (alert.value === null) return "";
-  return `${count(alert.value)}${alert.threshold === null ? "" : ` (${SIGNS[alert.operator ?? ">="] ?? alert.operator} ${count(alert.threshold)})`}`;
+  const unit = rule?.kind === "metric" && rule.expr ? unitOf(rule.expr) : alert.kind === "heartbeat" ? "seconds" : "count";
+  return `${inUnit(alert.value, unit)}${alert.threshold === null ? "" : ` (${SIGNS[alert.operator ?? ">="] ?? alert.operator} ${inUnit(alert.threshold, unit)})`}`;
 }
 
 /** An alert in a list, with what can be done about it. */
 export function AlertRow({ alert }: { alert: Alert }): ReactNode {
   const may = useMay("operator");
   const [action, setAction] = useState<Action | null>(null);
+  const rule = useRules().data?.rules.find((one) => one.name === alert.rule);
   const labels = Object.entries(alert.labels);
   return (
     <li className="flex items-stretch border-t border-line first:border-0">
@@ -53,7 +55,7 @@ export function AlertRow({ alert }: { alert: Alert }): ReactNode {
           {alert.flapping && <Badge tone="warn">flapping</Badge>}
           {alert.held && <Badge title={`Nobody is told: ${alert.held}`}>held</Badge>}
           <span className="text-2xs text-soft tabular-nums">
-            {valueWords(alert)}{alert.value !== null && " · "}{alert.state === "resolved" && alert.resolved_at ? `ended ${ago(alert.resolved_at, serverNow())}` : `began ${ago(alert.active_at ?? alert.started_at, serverNow())}`}
+            {valueWords(alert, rule)}{alert.value !== null && " · "}{alert.state === "resolved" && alert.resolved_at ? `ended ${ago(alert.resolved_at, serverNow())}` : `began ${ago(alert.active_at ?? alert.started_at, serverNow())}`}
           </span>
         </div>
         {may && alert.state !== "resolved" && (

@@ -1,12 +1,14 @@
 import { useState, type ReactNode } from "react";
 import { serverNow } from "../lib/client";
+import { inUnit, unitOf } from "../lib/format";
+import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
 import { ago } from "../lib/time";
 import { Button } from "../ui/button";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { Badge, Panel } from "../ui/panel";
 import { Table } from "../ui/table";
-import { useChange, useRules, type Rule } from "./data";
+import { useRules, type Rule } from "./data";
 import { RuleEditor } from "./editor";
 import { SeverityBadge, SIGNS } from "./row";
 
@@ -16,7 +18,7 @@ const NEW: Rule = { name: "", kind: "metric", expr: "", operator: ">", threshold
 export function Rules(): ReactNode {
   const { data, error, isPending, refetch } = useRules();
   const may = useMay("operator");
-  const { error: refused, run } = useChange();
+  const { error: refused, run } = useChange("alerts");
   const [edited, setEdited] = useState<{ rule: Rule; fresh: boolean } | null>(null);
   const path = (rule: Rule) => `/api/v1/rules/${encodeURIComponent(rule.name)}`;
   return (
@@ -50,7 +52,7 @@ export function Rules(): ReactNode {
               cell: (rule) => (
                 <>
                   <span className="font-medium">{rule.name}</span>
-                  <span className="block max-w-md truncate font-mono text-2xs text-soft">{conditionOf(rule)}</span>
+                  <span className="block max-w-md font-mono text-2xs text-soft max-sm:line-clamp-2 max-sm:wrap-anywhere sm:truncate" title={conditionOf(rule)}>{conditionOf(rule)}</span>
                 </>
               ),
             },
@@ -97,8 +99,10 @@ function Status({ rule }: { rule: Rule }): ReactNode {
 
 /** What a rule looks at, in a line. */
 function conditionOf(rule: Rule): string {
-  if (rule.kind === "delivery") return "";
+  if (rule.kind === "delivery") return "a channel could not deliver in the last hour";
+  if (rule.kind === "logs" && rule.condition === "zero") return `no ${rule.query || "event"} in ${rule.window ?? "5m"}`;
+  if (rule.kind === "logs" && rule.condition === "new_pattern") return `${rule.query || "all events"}: a kind of message not seen in ${rule.lookback ?? "1d"}`;
   if (rule.kind === "heartbeat") return `silence of ${rule.query || "any service"} for ${rule.window ?? "5m"}`;
-  const against = rule.threshold === null || rule.threshold === undefined ? "" : `${SIGNS[rule.operator ?? ">="] ?? rule.operator} ${rule.threshold}`;
+  const against = rule.threshold === null || rule.threshold === undefined ? "" : `${SIGNS[rule.operator ?? ">="] ?? rule.operator} ${rule.kind === "metric" && rule.expr ? inUnit(rule.threshold, unitOf(rule.expr)) : rule.threshold}`;
   return rule.kind === "metric" ? `${rule.expr ?? ""} ${against}` : `${rule.query || "all events"} ${against} in ${rule.window ?? "5m"}`;
 }

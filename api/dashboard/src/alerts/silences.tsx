@@ -1,5 +1,6 @@
 import { useState, type FormEvent, type ReactNode } from "react";
 import { serverNow } from "../lib/client";
+import { useChange } from "../lib/change";
 import { useMay } from "../lib/session";
 import { ago, formatFull } from "../lib/time";
 import { useRange } from "../lib/url";
@@ -10,7 +11,7 @@ import { Empty, Failure, Waiting } from "../ui/notice";
 import { Badge, Panel } from "../ui/panel";
 import { Table } from "../ui/table";
 import { endOf, LENGTHS } from "./act";
-import { useChange, useSilences } from "./data";
+import { lines, useSilences, type Silence } from "./data";
 
 const TONES = { active: "warn", pending: "accent", expired: "plain" } as const;
 
@@ -19,15 +20,15 @@ export function Silences(): ReactNode {
   const { data, error, isPending, refetch } = useSilences();
   const { zone } = useRange();
   const may = useMay("operator");
-  const { error: refused, run } = useChange();
-  const [making, setMaking] = useState(false);
+  const { error: refused, run } = useChange("alerts");
+  const [edited, setEdited] = useState<{ silence: Silence | null } | null>(null);
   return (
     <Panel
       flush
       title="Silences"
       actions={
         may && (
-          <Button small look="main" icon="plus" onClick={() => setMaking(true)}>
+          <Button small look="main" icon="plus" onClick={() => setEdited({ silence: null })}>
             New silence
           </Button>
         )
@@ -35,7 +36,7 @@ export function Silences(): ReactNode {
     >
       {isPending && <Waiting />}
       {(error ?? refused) !== null && <Failure error={error ?? refused} onRetry={() => void refetch()} />}
-      {data?.silences.length === 0 && <Empty title="Nothing is silenced" />}
+      {data?.silences.length === 0 && <Empty title="Nothing is silenced">A silence keeps alerts quiet until a moment; they are evaluated and listed all the same.</Empty>}
       {data && data.silences.length > 0 && (
         <Table
           label="Silences"
@@ -53,38 +54,55 @@ export function Silences(): ReactNode {
               cell: (one) =>
                 may &&
                 one.state !== "expired" && (
-                  <Button small onClick={() => void run("DELETE", `/api/v1/silences/${encodeURIComponent(one.id)}`)}>
-                    End it
-                  </Button>
+                  <span className="inline-flex gap-1">
+                    <Button small onClick={() => setEdited({ silence: one })}>
+                      Edit
+                    </Button>
+                    <Button small onClick={() => void run("DELETE", `/api/v1/silences/${encodeURIComponent(one.id)}`)}>
+                      End it
+                    </Button>
+                  </span>
                 ),
             },
           ]}
         />
       )}
-      {making && <NewSilence onClose={() => setMaking(false)} />}
+      {edited && <SilenceEditor silence={edited.silence} onClose={() => setEdited(null)} />}
     </Panel>
   );
 }
 
-function NewSilence({ onClose }: { onClose: () => void }): ReactNode {
-  const { busy, error, run } = useChange();
-  const [matchers, setMatchers] = useState("");
-  const [length, setLength] = useState("2h");
-  const [reason, setReason] = useState("");
+/** How matchers are asked for, wherever they are. */
+export const MATCHERS = {
+  label: "Alerts that match all of these",
+  hint: "One a line: name=value, name!=value, name=~regular expression",
+  rows: 3,
+  className: "font-mono text-xs",
+  placeholder: "service=api\nhost=~web-.*",
+} as const;
+
+function SilenceEditor({ silence, onClose }: { silence: Silence | null; onClose: () => void }): ReactNode {
+  const { busy, error, run } = useChange("alerts");
+  const [matchers, setMatchers] = useState(silence?.matchers.join("\n") ?? "");
+  const [length, setLength] = useState(silence ? "" : "2h");
+  const [reason, setReason] = useState(silence?.reason ?? "");
+  const { zone } = useRange();
+  const kept = silence ? ([["", `as it is: ${formatFull(silence.ends_at, zone).slice(0, 16)}`]] as const) : [];
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    const body = { matchers: matchers.split("\n").map((one) => one.trim()).filter(Boolean), ends_at: endOf(length, serverNow()), reason };
-    if ((await run("POST", "/api/v1/silences", body)) !== undefined) onClose();
+    const body = { matchers: lines(matchers), reason, ...(length && { ends_at: endOf(length, serverNow()) }) };
+    const done = silence ? await run("PUT", `/api/v1/silences/${encodeURIComponent(silence.id)}`, body) : await run("POST", "/api/v1/silences", body);
+    if (done !== undefined) onClose();
   };
   return (
-    <Dialog title="New silence" onClose={onClose}>
+    <Dialog title={silence ? "Change the silence" : "New silence"} onClose={onClose}>
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-3">
-        <TextArea label="Alerts that match all of these" hint="One a line: name=value, name!=value, name=~regular expression" rows={3} className="font-mono text-xs" placeholder={"service=api\nhost=~web-.*"} value={matchers} onChange={(event) => setMatchers(event.target.value)} required />
-        <Choice label="For" options={LENGTHS} value={length} onChange={(event) => setLength(event.target.value)} />
+        <TextArea {...MATCHERS} value={matchers} onChange={(event) => setMatchers(event.target.value)} required />
+        <Choice label={silence ? "From now for" : "For"} options={[...kept, ...LENGTHS]} value={length} onChange={(event) => setLength(event.target.value)} />
         <TextField label="Reason" value={reason} onChange={(event) => setReason(event.target.value)} required />
         {error !== null && <Failure error={error} />}
         <Button type="submit" look="main" disabled={busy}>
-          Silence
+          {silence ? "Save" : "Silence"}
         </Button>
       </form>
     </Dialog>

@@ -1,7 +1,7 @@
 import { useMemo, type ReactNode } from "react";
 import type { Unit } from "../lib/format";
 import { aligned, legendOf, useChart, type Chart } from "../lib/prom";
-import { between } from "../lib/time";
+import { between, type Range } from "../lib/time";
 import { useRange } from "../lib/url";
 import { LineChart, type Line } from "../ui/chart";
 import { Empty, Failure, Waiting } from "../ui/notice";
@@ -16,6 +16,8 @@ interface Props {
   height?: number;
   threshold?: number | null;
   empty?: ReactNode;
+  /** Instead of the page's; it is not zoomed then. */
+  range?: Range;
 }
 
 /** Lines of an answer, the largest first where there are too many. */
@@ -34,16 +36,16 @@ export function linesOf(chart: Chart, legend = ""): { x: number[]; lines: Line[]
 }
 
 /** A PromQL expression over the page's range. */
-export function ExpressionChart({ title, expr, unit, legend, height, threshold, empty }: Props): ReactNode {
-  const { range, zone, setRange } = useRange();
-  const { data, error, isPending, refetch } = useChart(expr, range);
+export function ExpressionChart({ title, expr, unit, legend, height, threshold, empty, range: own }: Props): ReactNode {
+  const { range: pages, zone, setRange } = useRange();
+  const { data, error, isPending, refetch } = useChart(expr, own ?? pages);
   const drawn = useMemo(() => data && linesOf(data, legend), [data, legend]);
   if (isPending) return <Waiting lines={6} />;
   if (!drawn) return error ? <Failure error={error} onRetry={() => void refetch()} /> : null;
   if (drawn.lines.length === 0) return empty ?? <Empty title="No samples in this range" />;
   return (
     <>
-      <LineChart x={drawn.x} lines={drawn.lines} unit={unit} zone={zone} height={height} threshold={threshold} sync="page" label={title} onZoom={(start, end) => setRange(between(start * 1000, end * 1000))} />
+      <LineChart x={drawn.x} lines={drawn.lines} unit={unit} zone={zone} height={height} threshold={threshold} sync="page" label={title} onZoom={own ? undefined : (start, end) => setRange(between(start * 1000, end * 1000))} />
       {drawn.left > 0 && <p className="text-2xs text-warn">{drawn.left} more series are not drawn: these are the largest.</p>}
       {data?.warnings.map((warning) => (
         <p key={warning} className="text-2xs text-warn">

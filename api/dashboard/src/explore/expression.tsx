@@ -25,8 +25,43 @@ export function promWritingAt(text: string, cursor: number): PromWriting {
   return { kind: "label", text: word, begin, metric };
 }
 
+const OPENING: Record<string, string> = { parenthesis: "(", brace: "{", bracket: "[" };
+
+/** Where an expression is wrong, as the parser's words tell: the column from 1; 0 where they do not. */
+export function columnOf(expr: string, message: string): number {
+  const unclosed = /unclosed (?:left )?(parenthesis|brace|bracket)/.exec(message);
+  if (unclosed) return lastOpen(expr, OPENING[unclosed[1]!]!) + 1;
+  if (/unterminated quoted string/.test(message)) return Math.max(expr.lastIndexOf('"'), expr.lastIndexOf("'"), expr.lastIndexOf("`")) + 1;
+  if (/inside brackets/.test(message)) {
+    const from = expr.lastIndexOf("[") + 1;
+    const at = /[^\w:.\s]/.exec(expr.slice(from))?.index ?? -1;
+    return from > 0 && at >= 0 ? from + at + 1 : 0;
+  }
+  const named = /['"]([^'"]+)['"]/.exec(message.replace(/^.*?parse error: /, ""))?.[1];
+  if (!named) return 0;
+  const first = expr.indexOf(named);
+  return first >= 0 && (first === expr.lastIndexOf(named) || /^\w{2,}$/.test(named)) ? first + 1 : 0;
+}
+
+/** Where the last bracket of a kind stands that nothing closes; strings are left out. -1: there is none. */
+function lastOpen(expr: string, sign: string): number {
+  const open: number[] = [];
+  const closing = { "(": ")", "{": "}", "[": "]" }[sign];
+  let quote = "";
+  for (let at = 0; at < expr.length; at += 1) {
+    const here = expr[at]!;
+    if (quote) {
+      if (here === "\\" && quote !== "`") at += 1;
+      else if (here === quote) quote = "";
+    } else if (/["'`]/.test(here)) quote = here;
+    else if (here === sign) open.push(at);
+    else if (here === closing) open.pop();
+  }
+  return open.at(-1) ?? -1;
+}
+
 /** A PromQL expression, completed while it is written. */
-export function ExpressionBox({ label, value, wrong, onSubmit, id }: { id?: string; label: string; value: string; wrong: string | null; onSubmit: (text: string) => void }): ReactNode {
+export function ExpressionBox({ label, value, wrong, onSubmit, id, inForm = false }: { id?: string; label: string; value: string; wrong: string | null; onSubmit: (text: string) => void; inForm?: boolean }): ReactNode {
   return (
     <CompletingInput
       id={id}
@@ -34,7 +69,8 @@ export function ExpressionBox({ label, value, wrong, onSubmit, id }: { id?: stri
       icon="explore"
       placeholder="PromQL: rate(http_server_request_duration_seconds_count[5m])"
       value={value}
-      wrong={wrong === null ? null : { message: wrong, fix: "", column: 0 }}
+      wrong={wrong === null ? null : { message: wrong, fix: "", column: columnOf(value, wrong) }}
+      onLeave={inForm}
       onSubmit={(text) => onSubmit(text.trim())}
       useOffers={(text, cursor, open) => {
         const writing = promWritingAt(text, cursor);

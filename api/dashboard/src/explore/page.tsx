@@ -1,17 +1,19 @@
-import { type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { useSearchParams } from "react-router";
 import { inWords } from "../lib/client";
 import { count, inUnit, unitOf } from "../lib/format";
 import { legendOf, useChart, useMetadata, useNames } from "../lib/prom";
 import { useRange } from "../lib/url";
 import { Button } from "../ui/button";
+import { Find } from "../ui/field";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
 import { PageBody, Panel, Tabs } from "../ui/panel";
 import { BOARDS, type Board } from "./boards";
 import { ExpressionChart } from "./chart";
+import { DerivedMetrics } from "./derived";
 import { ExpressionBox } from "./expression";
 
-const OPTIONS = [{ value: "own", name: "Explore" }, ...BOARDS.map((board) => ({ value: board.name, name: board.title }))];
+const OPTIONS = [...BOARDS.map((board) => ({ value: board.name, name: board.title })), { value: "own", name: "Explore" }, { value: "derived", name: "From logs" }];
 
 export default function Explore(): ReactNode {
   const [params, setParams] = useSearchParams();
@@ -32,8 +34,14 @@ export default function Explore(): ReactNode {
     });
   return (
     <PageBody>
-      <Tabs label="Board" value={board?.name ?? "own"} options={OPTIONS} onChange={(name) => change((next) => next.set("board", name))} />
-      {board ? <BoardView board={board} onExplore={(expr) => setExpressions([expr])} /> : <Expressions all={asked} onChange={setExpressions} />}
+      <Tabs label="Board" value={board?.name ?? (chosen === "derived" ? "derived" : "own")} options={OPTIONS} onChange={(name) => change((next) => next.set("board", name))} />
+      {board ? (
+        <BoardView board={board} onExplore={(expr) => setExpressions([expr])} />
+      ) : chosen === "derived" ? (
+        <DerivedMetrics onExplore={(name, kind) => setExpressions([suggestion(name, kind)])} />
+      ) : (
+        <Expressions all={asked} onChange={setExpressions} />
+      )}
     </PageBody>
   );
 }
@@ -129,9 +137,12 @@ function Expression({ number, expr, onChange, onRemove }: { number: number; expr
 
 function Catalogue({ onChoose }: { onChoose: (expr: string) => void }): ReactNode {
   const { data, error, isPending, refetch } = useMetadata();
+  const [text, setText] = useState("");
   if (isPending) return <Waiting lines={6} />;
   if (!data) return error && <Failure error={error} onRetry={() => void refetch()} />;
+  const wanted = text.toLowerCase();
   const names = Object.keys(data).sort();
+  const shown = names.filter((name) => `${name} ${data[name]?.[0]?.help ?? ""}`.toLowerCase().includes(wanted));
   if (names.length === 0) {
     return (
       <Empty title="No metrics yet">
@@ -140,16 +151,16 @@ function Catalogue({ onChoose }: { onChoose: (expr: string) => void }): ReactNod
     );
   }
   return (
-    <Panel title={`${names.length} metrics`} flush>
+    <Panel title={`${names.length} metrics`} flush actions={<Find label="Find a metric" value={text} onChange={setText} />}>
       <ul>
-        {names.map((name) => {
+        {shown.map((name) => {
           const { type = "", help = "" } = data[name]?.[0] ?? {};
           return (
             <li key={name} className="border-t border-line first:border-0">
-              <button type="button" className="flex w-full flex-wrap gap-x-3 px-3 py-1 text-left hover:bg-raised" onClick={() => onChoose(suggestion(name, type))}>
-                <span className="font-mono text-xs font-medium">{name}</span>
-                <span className="text-2xs leading-5 text-soft">{type}</span>
-                <span className="min-w-0 flex-1 truncate text-soft">{help}</span>
+              <button type="button" className="grid w-full gap-x-3 px-3 py-1 text-left hover:bg-raised sm:grid-cols-[minmax(0,26rem)_5rem_minmax(0,1fr)]" onClick={() => onChoose(suggestion(name, type))}>
+                <span className="font-mono text-xs font-medium wrap-anywhere">{name}</span>
+                <span className="text-2xs leading-5 text-soft max-sm:hidden">{type}</span>
+                <span className="min-w-0 truncate text-soft max-sm:text-2xs">{help}</span>
               </button>
             </li>
           );

@@ -1,16 +1,13 @@
 /** What stands around every page: navigation, time range, refresh, who is logged in. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
-import { change } from "../lib/client";
 import { useKeys } from "../lib/keyboard";
-import { usePreference } from "../lib/preferences";
-import { useSession } from "../lib/session";
 import { carried, useAddress } from "../lib/url";
-import { Button } from "../ui/button";
 import { Icon, type IconName } from "../ui/icons";
-import { Menu, MenuItem } from "../ui/menu";
+import { useAlerts } from "../alerts/data";
+import { Account } from "./account";
 import { Help } from "./help";
 import { Mark } from "./login";
 import { RefreshControl } from "./refresh";
@@ -19,7 +16,7 @@ import { TimePicker } from "./timepicker";
 const PAGES: readonly { path: string; name: string; icon: IconName; key: string; timed: boolean }[] = [
   { path: "/", name: "Overview", icon: "overview", key: "o", timed: false },
   { path: "/logs", name: "Logs", icon: "logs", key: "l", timed: true },
-  { path: "/explore", name: "Explore", icon: "explore", key: "e", timed: true },
+  { path: "/explore", name: "Metrics", icon: "explore", key: "m", timed: true },
   { path: "/runs", name: "Runs", icon: "runs", key: "r", timed: true },
   { path: "/alerts", name: "Alerts", icon: "alerts", key: "a", timed: false },
   { path: "/pipeline", name: "Pipeline", icon: "pipeline", key: "p", timed: false },
@@ -34,6 +31,10 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
   const client = useQueryClient();
   const along = carried(params);
   const here = PAGES.find((page) => (page.path === "/" ? pathname === "/" : pathname.startsWith(page.path)));
+  const firing = useAlerts("active").data?.alerts.length ?? 0;
+  useEffect(() => {
+    document.title = `${firing ? `(${firing}) ` : ""}${here ? `${here.name} · ` : ""}monitoring`;
+  }, [firing, here]);
   useKeys("Everywhere", [
     { keys: "?", does: "this help", run: () => setHelp(true) },
     { keys: "R", does: "refresh now", run: () => void client.invalidateQueries() },
@@ -55,15 +56,13 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
             to={page.path + along}
             aria-current={page === here ? "page" : undefined}
             title={page.name}
-            className={`flex h-8 items-center gap-2.5 rounded-md px-2 font-medium max-lg:justify-center ${page === here ? "bg-accent-soft text-accent" : "text-soft hover:bg-raised hover:text-ink"}`}
+            className={`relative flex h-8 items-center gap-2.5 rounded-md px-2 font-medium max-lg:justify-center ${page === here ? "bg-accent-soft text-accent" : "text-soft hover:bg-raised hover:text-ink"}`}
           >
             <Icon name={page.icon} />
             <span className="max-lg:sr-only">{page.name}</span>
+            {page.path === "/alerts" && <Firing count={firing} className="lg:ml-auto max-lg:absolute max-lg:top-0.5 max-lg:right-0.5" />}
           </Link>
         ))}
-        <div className="mt-auto">
-          <Account />
-        </div>
       </nav>
       <div className="flex min-h-0 min-w-0 flex-1 flex-col">
         <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line bg-panel px-3 sm:px-4">
@@ -71,22 +70,19 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
           <span className="flex-1" />
           {here?.timed && <TimePicker />}
           <RefreshControl />
-          <span className="max-sm:hidden">
-            <Button look="quiet" icon="keyboard" title="Keys and help (?)" onClick={() => setHelp(true)} />
-          </span>
-          <ThemeSwitch />
+          <Account onHelp={() => setHelp(true)} />
         </header>
         <main id="page" className="min-h-0 flex-1">
           {children}
         </main>
       </div>
-      <TabBar here={here?.path ?? ""} along={along} />
+      <TabBar here={here?.path ?? ""} along={along} firing={firing} />
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
   );
 }
 
-function TabBar({ here, along }: { here: string; along: string }): ReactNode {
+function TabBar({ here, along, firing }: { here: string; along: string; firing: number }): ReactNode {
   return (
     <nav aria-label="Pages" className="flex shrink-0 justify-between border-t border-line bg-panel px-1 pb-[env(safe-area-inset-bottom)] md:hidden">
       {PAGES.map((page) => (
@@ -94,54 +90,24 @@ function TabBar({ here, along }: { here: string; along: string }): ReactNode {
           key={page.path}
           to={page.path + along}
           aria-current={page.path === here ? "page" : undefined}
-          className={`flex h-12 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 ${page.path === here ? "text-accent" : "text-soft"}`}
+          className={`relative flex h-12 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 ${page.path === here ? "text-accent" : "text-soft"}`}
         >
           <Icon name={page.icon} size={18} />
           <span className="max-w-full truncate text-[0.625rem] leading-3 font-medium">{page.name}</span>
+          {page.path === "/alerts" && <Firing count={firing} className="absolute top-1 left-1/2 ml-1" />}
         </Link>
       ))}
     </nav>
   );
 }
 
-const THEMES = [
-  ["auto", "As the system"],
-  ["light", "Light"],
-  ["dark", "Dark"],
-] as const;
-
-function ThemeSwitch(): ReactNode {
-  const [theme, setTheme] = usePreference("theme");
+/** How many alerts wait for somebody, on whichever page one is. */
+function Firing({ count, className }: { count: number; className: string }): ReactNode {
+  if (count === 0) return null;
   return (
-    <Menu label="" icon={theme === "light" ? "sun" : "moon"} title="Colours" look="quiet" align="right" width="min-w-40">
-      {(close) =>
-        THEMES.map(([value, name]) => (
-          <MenuItem key={value} on={value === theme} onClick={() => (setTheme(value), close())}>
-            {name}
-          </MenuItem>
-        ))
-      }
-    </Menu>
-  );
-}
-
-function Account(): ReactNode {
-  const session = useSession();
-  const client = useQueryClient();
-  const logOut = async () => {
-    await change("DELETE", "/api/v1/session").catch(() => undefined); // whatever the answer: this browser forgets it
-    client.removeQueries({ predicate: (query) => query.queryKey[0] !== "session" });
-    client.setQueryData(["session"], null);
-  };
-  return (
-    <div className="flex items-center justify-between gap-1 border-t border-line pt-2">
-      <div className="min-w-0 px-2 max-lg:hidden">
-        <p className="truncate font-medium" title={session.name}>
-          {session.name}
-        </p>
-        <p className="text-2xs text-soft">{session.role}</p>
-      </div>
-      <Button look="quiet" icon="logout" title="Log out" onClick={() => void logOut()} />
-    </div>
+    <span title={`${count} active`} className={`min-w-4 rounded-full bg-bad px-1 text-center text-[0.625rem] leading-4 font-bold text-panel tabular-nums ${className}`}>
+      {count > 99 ? "99+" : count}
+      <span className="sr-only"> active</span>
+    </span>
   );
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { bytes, count, dollars, duration, percent, unitOf } from "./format";
 
 test("counts stay exact to ten thousand and are rounded beyond", () => {
-  expect([0, 7, 9999, 12_345, 4_200_000, 0.1234].map(count)).toEqual(["0", "7", "9,999", "12.3 k", "4.2 M", "0.123"]);
+  expect([0, 7, 1467.3, 9999, 12_345, 4_200_000, 0.1234].map(count)).toEqual(["0", "7", "1,467", "9,999", "12.3 k", "4.2 M", "0.123"]);
   expect([NaN, Infinity, -Infinity].map(count)).toEqual(["NaN", "∞", "−∞"]);
 });
 
@@ -21,4 +21,6 @@ test("the unit of an expression is what its metric's name says", () => {
   expect(unitOf("sum(increase(llm_cost_usd_total[1h]))")).toBe("usd");
   expect(unitOf("sum(rate(http_server_request_duration_seconds_count[5m]))")).toBe("rate");
   expect(unitOf("system_load1")).toBe("count");
+  expect(unitOf('sum by (service) (rate(http_server_requests_total{status=~"5.."}[5m])) / sum by (service) (rate(http_server_requests_total[5m]))')).toBe("ratio");
+  expect(unitOf("sum(rate(llm_cost_usd_total[5m])) / sum(rate(llm_requests_total[5m]))")).toBe("usd");
 });

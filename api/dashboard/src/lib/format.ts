@@ -6,7 +6,7 @@ const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export function count(value: number): string {
   if (!Number.isFinite(value)) return special(value);
   const size = Math.abs(value);
-  if (size < 10_000) return Number.isInteger(value) ? value.toLocaleString("en-US") : trim(value);
+  if (size < 10_000) return Number.isInteger(value) || size >= 1000 ? Math.round(value).toLocaleString("en-US") : trim(value);
   for (const [limit, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
     if (size >= limit) return `${trim(value / limit)} ${unit}`;
   }
@@ -97,8 +97,27 @@ export function inUnit(value: number, unit: Unit): string {
   }
 }
 
-/** The unit that a metric's name tells, as Prometheus' naming has it. */
+/** The two sides of a division that is the whole of an expression, or null. */
+function divided(expression: string): [string, string] | null {
+  let depth = 0;
+  let quote = "";
+  for (let at = 0; at < expression.length; at += 1) {
+    const sign = expression[at]!;
+    if (quote) quote = sign === quote ? "" : quote;
+    else if (/["'`]/.test(sign)) quote = sign;
+    else if (/[({[]/.test(sign)) depth += 1;
+    else if (/[)}\]]/.test(sign)) depth -= 1;
+    else if (sign === "/" && depth === 0) return [expression.slice(0, at), expression.slice(at + 1)];
+  }
+  return null;
+}
+
+const metricsIn = (text: string) => [...new Set(text.replace(/"[^"]*"|'[^']*'/g, "").match(/\b[a-z]+_[\w:]+/g))].join();
+
+/** The unit that a metric's name tells, as Prometheus' naming has it; of a part of the same metric, that it is a ratio. */
 export function unitOf(expression: string): Unit {
+  const sides = divided(expression);
+  if (sides && metricsIn(sides[0]) !== "" && metricsIn(sides[0]) === metricsIn(sides[1])) return "ratio";
   const rate = /\b(rate|irate)\s*\(/.test(expression);
   if (/histogram_quantile|_seconds(_sum)?\b(?!_total)/.test(expression) && !/_seconds_(total|count|bucket)\b/.test(expression.replace(/histogram_quantile\([^]*\)/, ""))) return "seconds";
   if (/_ratio\b/.test(expression)) return "ratio";

@@ -1,6 +1,6 @@
 /** What a page shows stands in its address, so that a link shows the same to somebody else. */
 
-import { useCallback, useMemo } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
 import { preference } from "./preferences";
 import { DEFAULT_RANGE, type Range, type Zone } from "./time";
@@ -26,6 +26,13 @@ export function useAddress(): [URLSearchParams, (patch: Patch, options?: { repla
     [setParams],
   );
   return [params, change];
+}
+
+/** Text that somebody types and that stands in the address: it is kept here as well, because the address follows too late for a field. */
+export function useTyped(name: string): [string, (text: string) => void] {
+  const [params, change] = useAddress();
+  const [text, setText] = useState(params.get(name) ?? "");
+  return [text, (next) => (setText(next), change({ [name]: next }, { replace: true }))];
 }
 
 /** The time range and zone of the address. */

@@ -1,3 +1,4 @@
+import { inBrief } from "./brief";
 import { expect, test } from "vitest";
 import type { LogEvent } from "../lib/types";
 import { flatten } from "./event";
@@ -42,4 +43,9 @@ test("a stack trace is folded to what went wrong", () => {
 
 test("a template's fixed parts become the query that finds its events", () => {
   expect(queryOf("job <*> failed: \"x\"")).toBe('message:"job" message:"failed: \\"x\\""');
+});
+
+test("the rest of a line has the short attributes that the message does not say", () => {
+  const attributes = { method: "POST", duration_ms: 12.3456789, ok: true, nested: { a: 1 }, long: "x".repeat(40), client: "10.0.0.1", text: "a\nb" };
+  expect(inBrief({ message: "POST /generate 200", attributes })).toBe("duration_ms=12.3457  ok=true  text=a b");
 });

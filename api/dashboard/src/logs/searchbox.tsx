@@ -12,19 +12,22 @@ interface Props {
   attributes: readonly string[];
   error: unknown;
   onSearch: (query: string) => void;
+  /** In a form: leaving the field submits it, and no key leads here. */
+  inForm?: boolean;
 }
 
 const MOST = 12;
 
 /** The search box: completes fields and values, and shows where a query is wrong. */
-export function SearchBox({ query, range, attributes, error, onSearch }: Props): ReactNode {
+export function SearchBox({ query, range, attributes, error, onSearch, inForm = false }: Props): ReactNode {
   const wrong = error instanceof ApiError && error.field === "query" ? error : null;
   return (
     <CompletingInput
-      id="search"
+      id={inForm ? undefined : "search"}
+      onLeave={inForm}
       label="Search logs"
       icon="search"
-      shortcut="/"
+      shortcut={inForm ? undefined : "/"}
       placeholder="Search: words, level:error, service:api, duration_ms:>500 …"
       value={query}
       wrong={wrong && { message: wrong.message, fix: wrong.fix, column: wrong.column }}

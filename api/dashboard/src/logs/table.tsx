@@ -1,10 +1,11 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useEffect, useRef, type ReactNode } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef, type ReactNode } from "react";
 import { clock, dayOf, type Zone } from "../lib/time";
 import type { LogEvent } from "../lib/types";
 import { Icon } from "../ui/icons";
 import { LevelTag } from "../ui/level";
 import { EventDetail } from "./event";
+import { inBrief } from "./brief";
 
 interface Props {
   events: readonly LogEvent[];
@@ -23,15 +24,22 @@ interface Props {
   footer: ReactNode;
 }
 
+// Pixels of a closed row, border and all. They must be what is measured: each difference has the places of all rows below
+// computed anew, and with a hundred thousand of them that is what one sees instead of scrolling.
+const ROW = 25;
+const NARROW_ROW = 38;
+
 /** The events, as many as there are: only the rows in sight exist. */
 export function EventTable(props: Props): ReactNode {
   const { events, onEnd, onTop, active } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  // The same function while the events are the same: a new one has the places of all rows computed anew, at each scroll.
+  const getItemKey = useCallback((at: number) => events[at]?.id ?? "footer", [events]);
   const rows = useVirtualizer({
     count: events.length + 1,
     getScrollElement: () => scroller.current,
-    estimateSize: () => (window.innerWidth < 640 ? 46 : 24),
-    getItemKey: (at) => events[at]?.id ?? "footer",
+    estimateSize: () => (window.innerWidth < 640 ? NARROW_ROW : ROW),
+    getItemKey,
     overscan: 12,
   });
   const shown = rows.getVirtualItems();
@@ -65,6 +73,7 @@ type RowProps = Pick<Props, "zone" | "today" | "marked" | "onToggle" | "onTerm" 
 const Row = memo(function Row({ event, zone, today, marked, isOpen, isActive, onToggle, onTerm, onContext }: RowProps): ReactNode {
   const at = Date.parse(event.timestamp);
   const day = dayOf(at, zone);
+  const brief = useMemo(() => inBrief(event), [event]);
   const firstLine = event.message.split("\n", 1)[0]!.slice(0, 600);
   return (
     <div className={`border-b border-line/60 ${isActive ? "bg-accent-soft" : ""}`}>
@@ -84,7 +93,10 @@ const Row = memo(function Row({ event, zone, today, marked, isOpen, isActive, on
           {event.service || "–"}
         </span>
         <span className="flex min-w-0 items-center gap-1.5 font-mono text-xs max-sm:col-span-3">
-          <span className="truncate">{marked ? <Marked text={firstLine} pattern={marked} /> : firstLine}</span>
+          <span className="truncate">
+            {marked ? <Marked text={firstLine} pattern={marked} /> : firstLine}
+            {brief && <span className="ml-3 text-2xs text-soft max-sm:hidden">{brief}</span>}
+          </span>
           {event.exception !== null && event.exception !== "" && (
             <span title="With an exception" className="text-bad">
               <Icon name="warning" size={13} />

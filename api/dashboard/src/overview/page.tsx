@@ -14,7 +14,7 @@ import { Icon } from "../ui/icons";
 import { levelBar } from "../ui/level";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
 import { PageBody, Panel } from "../ui/panel";
-import { Figure } from "../ui/table";
+import { Figure, Figures } from "../ui/table";
 import { useNavigate } from "react-router";
 
 const Trends = lazy(() => import("./trends"));
@@ -106,17 +106,17 @@ function Numbers({ overview }: { overview: Overview }): ReactNode {
   const shown = (value: number | null | undefined, write: (value: number) => string) => (value === null || value === undefined ? "–" : write(value));
   // Tones follow the default rules: CPU > 80 %, memory > 90 %, disk > 85 %, errors > 10 %, slow > 5 s.
   return (
-    <div className="grid grid-cols-2 gap-2 max-sm:[&>:last-child:nth-child(odd)]:col-span-2 sm:grid-cols-[repeat(auto-fit,minmax(6.75rem,1fr))]">
+    <Figures>
       <Figure name="Requests" value={shown(requests?.rate, (value) => inUnit(value, "rate"))} note={`last ${duration(overview.window_seconds)}`} />
-      <Figure name="Failed requests" value={shown(requests?.error_rate, (value) => inUnit(value, "ratio"))} tone={tone(requests?.error_rate, 0.02, 0.1)} note="answered 5xx" />
-      <Figure name="Latency p95" value={shown(requests?.p95, duration)} note={`half: ${shown(requests?.p50, duration)}`} tone={tone(requests?.p95, 1, 5)} />
+      <Figure name="Error rate" value={shown(requests?.error_rate, (value) => inUnit(value, "ratio"))} tone={tone(requests?.error_rate, 0.02, 0.1)} note="answered 5xx" />
+      <Figure name="Latency p95" value={shown(requests?.p95, duration)} note={`p50 ${shown(requests?.p50, duration)}`} tone={tone(requests?.p95, 1, 5)} />
       <Figure name="CPU" value={shown(system?.cpu_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.cpu_percent, 70, 80)} note="busiest host" />
       <Figure name="Memory" value={shown(system?.memory_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.memory_percent, 80, 90)} note="fullest host" />
       <Figure name="Disk" value={shown(system?.disk_percent, (value) => inUnit(value / 100, "ratio"))} tone={tone(system?.disk_percent, 75, 85)} note="fullest disk" />
       <Figure name="Ingest" value={`${count(ingest.rate)}/s`} note="events" />
-      <Figure name="Lag" value={shown(ingest.lag_seconds, duration)} tone={tone(ingest.lag_seconds, 10, 60)} note="oldest that waits" />
+      <Figure name="Lag" value={shown(ingest.lag_seconds, duration)} tone={tone(ingest.lag_seconds, 10, 60)} note="of what waits" />
       <Figure name="Dead letters" value={count(ingest.dead_letters)} tone={tone(ingest.dead_letters, 1, Infinity)} note={`${count(ingest.drops)} dropped`} />
-    </div>
+    </Figures>
   );
 }
 

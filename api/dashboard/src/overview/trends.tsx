@@ -4,7 +4,7 @@ import { ExpressionChart } from "../explore/chart";
 import { useNames } from "../lib/prom";
 import { Panel } from "../ui/panel";
 
-const SHOWN = ["Requests", "Requests that failed", "Duration: 95 of 100", "CPU in use", "Memory in use", "Disks in use"];
+const SHOWN = ["Requests", "Error rate", "Latency p95", "CPU usage", "Memory usage", "Disk usage"];
 
 /** The first charts of the boards, as far as there is something to draw. */
 export default function Trends(): ReactNode {

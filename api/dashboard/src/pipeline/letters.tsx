@@ -1,10 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
-import { change, get, serverNow } from "../lib/client";
-import { bytes, count } from "../lib/format";
+import { change as ask, get, serverNow } from "../lib/client";
+import { bytes, count, several } from "../lib/format";
 import { useRefreshInterval } from "../lib/preferences";
 import { ago, formatFull } from "../lib/time";
-import { useRange } from "../lib/url";
+import { useAddress, useRange } from "../lib/url";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
@@ -30,7 +30,8 @@ const KINDS = ["", "input", "delta", "frame", "corrupt", "conflict", "stale", "p
 
 /** What could not be stored as an event, and sending it again. */
 export function DeadLetters(): ReactNode {
-  const [kind, setKind] = useState("");
+  const [params, change] = useAddress();
+  const kind = KINDS.find((one) => one === params.get("kind")) ?? "";
   const [open, setOpen] = useState<string | null>(null);
   const interval = useRefreshInterval();
   const { data, error, refetch, isPending } = useQuery({
@@ -43,7 +44,7 @@ export function DeadLetters(): ReactNode {
       flush
       title={`Dead letters${data ? ` (${count(data.total)})` : ""}`}
       actions={
-        <select aria-label="Kind of dead letter" value={kind} onChange={(event) => setKind(event.target.value)} className="h-7 rounded-md border border-line bg-panel px-1.5 text-xs">
+        <select aria-label="Kind of dead letter" value={kind} onChange={(event) => change({ kind: event.target.value }, { replace: true })} className="h-7 rounded-md border border-line bg-panel px-1.5 text-xs">
           {KINDS.map((one) => (
             <option key={one} value={one}>
               {one || "every kind"}
@@ -97,8 +98,8 @@ function LetterDialog({ id, onClose }: { id: string; onClose: () => void }): Rea
   const replay = async () => {
     setState({ busy: true });
     try {
-      const answer = await change<{ events: number; replayed_before: boolean }>("POST", `/api/v1/dead-letters/${encodeURIComponent(id)}/replay`);
-      setState({ done: answer.replayed_before ? "It had been replayed before; nothing was stored twice." : `${count(answer.events)} events are stored now.` });
+      const answer = await ask<{ events: number; replayed_before: boolean }>("POST", `/api/v1/dead-letters/${encodeURIComponent(id)}/replay`);
+      setState({ done: answer.replayed_before ? "It had been replayed before; nothing was stored twice." : `${several(answer.events, "event")} stored now.` });
       await client.invalidateQueries();
     } catch (problem) {
       setState({ error: problem });

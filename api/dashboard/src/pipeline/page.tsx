@@ -8,9 +8,10 @@ import { ago, formatFull } from "../lib/time";
 import { useRange } from "../lib/url";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { Badge, PageBody, Panel } from "../ui/panel";
-import { Figure, Table } from "../ui/table";
+import { Figure, Figures, Table } from "../ui/table";
 import { DeadLetters } from "./letters";
 import { Retention } from "./retention";
+import { Workers } from "./workers";
 
 interface Lag {
   frames: number;
@@ -81,6 +82,7 @@ export default function Pipeline(): ReactNode {
       {error && <Failure error={error} what={data ? "This is not fresh" : undefined} onRetry={() => void refetch()} />}
       {data && <Numbers status={data} />}
       {data && <Partitions partitions={data.partitions} />}
+      {data && <Workers drains={data.drains} />}
       {data && <Producers status={data} />}
       {admin ? (
         <>
@@ -112,7 +114,7 @@ function Numbers({ status }: { status: Status }): ReactNode {
           {problem}
         </p>
       ))}
-      <div className="grid grid-cols-2 gap-2 sm:grid-cols-4 xl:grid-cols-8">
+      <Figures>
         <Figure name="Rate" value={`${count(totals.events_per_second)}/s`} note="last one to two minutes" />
         <Figure name="Lag" value={totals.lag ? duration(totals.lag.seconds) : "unknown"} note={totals.lag ? `${count(totals.lag.frames)} frames wait` : "the bus is away"} tone={lagTone(totals.lag)} />
         <Figure name="Drains" value={status.drains} note="that hold partitions" tone={status.drains ? "plain" : "bad"} />
@@ -121,7 +123,7 @@ function Numbers({ status }: { status: Status }): ReactNode {
         <Figure name="Dead letters" value={count(totals.dead_lettered)} note="kept, can be replayed" tone={totals.dead_lettered ? "warn" : "plain"} />
         <Figure name="Dropped" value={count(dropped)} note={dropped ? Object.keys(totals.dropped).join(", ") : "none"} tone={dropped ? "warn" : "plain"} />
         <Figure name="Books" value={totals.residual === 0 ? "balance" : `off by ${count(totals.residual)}`} note={`${count(totals.emitted)} sent, ${count(totals.committed)} stored`} tone={totals.residual === 0 ? "good" : "bad"} />
-      </div>
+      </Figures>
     </>
   );
 }
@@ -140,7 +142,7 @@ function Partitions({ partitions }: { partitions: Partition[] }): ReactNode {
           { name: "a second", cell: (one) => count(one.events_per_second), right: true },
           { name: "rows", cell: (one) => count(one.rows), right: true },
           { name: "size", cell: (one) => bytes(one.bytes), right: true },
-          { name: "segments", cell: (one) => one.segments, right: true, wide: true },
+          { name: "segments", cell: (one) => <span title={`The active one has the number ${one.segment}`}>{count(one.segments)}</span>, right: true },
           { name: "deleted rows", cell: (one) => count(one.rows_deleted), right: true, wide: true },
           { name: "lanes", cell: (one) => one.lanes, right: true, wide: true },
           { name: "drain", cell: (one) => (one.holder === null ? <Badge tone="bad">none</Badge> : `pid ${one.holder}`), right: true },

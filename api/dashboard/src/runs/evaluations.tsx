@@ -4,11 +4,12 @@ import { serverNow } from "../lib/client";
 import { count } from "../lib/format";
 import { term } from "../lib/query";
 import { ago, formatFull } from "../lib/time";
-import { useRange } from "../lib/url";
+import { useAddress, useRange } from "../lib/url";
 import { LineChart } from "../ui/chart";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
 import { Badge, Panel } from "../ui/panel";
 import { Table } from "../ui/table";
+import { compared, lowerIsBetter, usualBaseline, type Compared } from "./compare";
 import { evaluationsOf, useEvaluations, type Evaluation } from "./data";
 
 const TONES: Record<string, "good" | "bad" | "warn" | "plain"> = { passed: "good", scored: "plain", failed: "bad", error: "bad", cancelled: "warn" };
@@ -42,7 +43,7 @@ export function Evaluations(): ReactNode {
             { name: "suite", cell: (one) => <span className="font-medium">{one.suite}</span> },
             { name: "model", cell: (one) => one.model },
             { name: "outcome", cell: (one) => <span title={one.missed}><Badge tone={TONES[one.outcome] ?? "plain"}>{one.outcome}</Badge></span> },
-            { name: "scores", cell: (one) => Object.entries(one.scores).map(([name, value]) => `${name} ${count(value)}`).join(" · ") },
+            { name: "scores", cell: (one) => Object.entries(one.scores).map(([name, value]) => `${name} ${score(value)}`).join(" · ") },
             { name: "dataset", cell: (one) => one.dataset, wide: true },
             { name: "ended", cell: (one) => <Link className="text-accent" title={formatFull(one.ended, zone)} to={`/logs?${new URLSearchParams({ query: term("run_id", one.runId), start: "-30d" })}`}>{ago(one.ended, serverNow())}</Link>, right: true },
           ]}
@@ -52,47 +53,82 @@ export function Evaluations(): ReactNode {
   );
 }
 
-/** Latest scores of each model, with the best of each score marked. */
+/** A score among others: as many digits for all, so that columns can be read. */
+function score(value: number): string {
+  return Number.isFinite(value) && Math.abs(value) < 100 ? value.toFixed(3) : count(value);
+}
+
+/** The latest scores of each model against one of them, and the main score over time. */
 function Suite({ suite, runs }: { suite: string; runs: Evaluation[] }): ReactNode {
   const { zone } = useRange();
-  const names = [...new Set(runs.flatMap((one) => Object.keys(one.scores)))].sort();
-  const latest = [...new Map([...runs].reverse().map((one) => [one.model, one])).values()];
+  const [params, change] = useAddress();
+  const models = useMemo(() => [...new Set(runs.map((one) => one.model))], [runs]);
+  const asked = params.get("baseline") ?? "";
+  const baseline = models.includes(asked) ? asked : usualBaseline(runs);
+  const rows = useMemo(() => compared(runs, baseline), [runs, baseline]);
+  const names = useMemo(() => [...new Set(runs.flatMap((one) => Object.keys(one.scores)))].sort(), [runs]);
   const main = names.find((name) => /accuracy|pass_rate|score|f1/.test(name)) ?? names[0];
-  const times = runs.map((one) => Math.floor(Date.parse(one.ended) / 1000)).reverse();
-  const models = latest.map((one) => one.model);
-  const lines = main === undefined ? [] : models.map((model) => ({ label: model, values: [...runs].reverse().map((one) => (one.model === model && Number.isFinite(one.scores[main]) ? one.scores[main]! : null)) }));
+  const oldest = useMemo(() => [...runs].reverse(), [runs]);
+  const times = useMemo(() => oldest.map((one) => Math.floor(Date.parse(one.ended) / 1000)), [oldest]);
+  const lines = useMemo(
+    () => (main === undefined ? [] : models.map((model) => ({ label: model, values: oldest.map((one) => (one.model === model && Number.isFinite(one.scores[main]) ? one.scores[main]! : null)) }))),
+    [main, models, oldest],
+  );
   return (
-    <Panel title={suite} flush>
+    <Panel
+      title={suite}
+      flush
+      actions={
+        models.length > 1 && (
+          <label className="flex items-center gap-1.5 text-2xs text-soft">
+            compared with
+            <select value={baseline} onChange={(event) => change({ baseline: event.target.value }, { replace: true })} className="h-7 max-w-40 rounded-md border border-line bg-panel px-1.5 text-xs text-ink">
+              {models.map((model) => (
+                <option key={model}>{model}</option>
+              ))}
+            </select>
+          </label>
+        )
+      }
+    >
       <div className="grid gap-3 lg:grid-cols-2">
         <Table
           label={`Models in ${suite}`}
-          rows={latest}
+          rows={rows}
           rowKey={(one) => one.model}
           columns={[
-            { name: "model", cell: (one) => <span className="font-medium">{one.model}</span> },
-            ...names.map((name) => ({
-              name,
-              right: true,
-              cell: (one: Evaluation) => {
-                const value = one.scores[name];
-                if (value === undefined) return "–";
-                const before = runs.filter((run) => run.model === one.model)[1]?.scores[name];
-                const moved = before === undefined ? 0 : value - before;
-                return (
-                  <>
-                    {count(value)} {moved !== 0 && <span className="text-2xs text-soft">{`${moved > 0 ? "+" : "−"}${count(Math.abs(moved))}`}</span>}
-                  </>
-                );
-              },
-            })),
+            {
+              name: "model",
+              cell: (one) => (
+                <span className="inline-flex flex-wrap items-center gap-1.5 font-medium whitespace-nowrap">
+                  {one.model} {one.model === baseline && rows.length > 1 && <Badge>baseline</Badge>}
+                </span>
+              ),
+            },
+            ...names.map((name) => ({ name, right: true, cell: (one: Compared) => <Score name={name} of={one} /> })),
           ]}
         />
         {main !== undefined && times.length > 1 && (
           <div className="p-3">
-            <LineChart label={`${main} over time`} x={times} lines={lines} unit="count" zone={zone} height={140} joined />
+            <p className="mb-1 text-2xs font-semibold text-soft">{main} over time</p>
+            <LineChart label={`${main} of ${suite} over time`} x={times} lines={lines} unit="count" zone={zone} height={140} joined />
           </div>
         )}
       </div>
     </Panel>
+  );
+}
+
+function Score({ name, of }: { name: string; of: Compared }): ReactNode {
+  const found = of.scores[name];
+  if (!found) return "–";
+  const moved = found.delta !== null && Math.abs(found.delta) >= 0.0005 ? found.delta : null;
+  const better = moved !== null && moved > 0 !== lowerIsBetter(name);
+  return (
+    <>
+      <span className={found.best ? "font-semibold" : ""}>{score(found.value)}</span>
+      {found.best && <span className="text-good" title="The best of this column"> ★<span className="sr-only"> best</span></span>}
+      {moved !== null && <span className={`block text-2xs max-sm:ml-1 max-sm:inline ${better ? "text-good" : "text-bad"}`}>{`${moved > 0 ? "+" : "−"}${score(Math.abs(moved))}`}</span>}
+    </>
   );
 }

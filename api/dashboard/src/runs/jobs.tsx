@@ -1,4 +1,4 @@
-import { useMemo, useState, type ReactNode } from "react";
+import { useMemo, type ReactNode } from "react";
 import { Link } from "react-router";
 import { serverNow } from "../lib/client";
 import { count, duration, percent } from "../lib/format";
@@ -50,8 +50,8 @@ export function Jobs(): ReactNode {
                 </div>
               ),
             },
-            { name: "state", cell: (job) => <State job={job} /> },
-            { name: "progress", cell: (job) => <Progress job={job} /> },
+            { name: "state", cell: (job) => <State job={job} />, whole: true },
+            { name: "progress", cell: (job) => <Progress job={job} />, whole: true },
             { name: "loss", cell: (job) => (job.metrics.loss === undefined ? "–" : count(job.metrics.loss)), right: true },
             { name: "tokens", cell: (job) => (job.tokens === null ? "–" : count(job.tokens)), right: true, wide: true },
             { name: "took", cell: (job) => (job.durationSeconds === null ? "–" : duration(job.durationSeconds)), right: true, wide: true },
@@ -76,7 +76,7 @@ function State({ job }: { job: Job }): ReactNode {
 function Progress({ job }: { job: Job }): ReactNode {
   const share = job.totalSteps ? Math.min(1, job.step / job.totalSteps) : null;
   return (
-    <div className="w-36">
+    <div className="w-36 max-sm:w-full">
       <p className="text-2xs whitespace-nowrap tabular-nums">
         {count(job.step)}
         {job.totalSteps ? ` of ${count(job.totalSteps)}, ${percent(share!)}` : " steps"}
@@ -94,7 +94,8 @@ function JobDetail({ job }: { job: Job }): ReactNode {
   const { data, error, isPending } = useSteps(job.runId);
   const steps = useMemo(() => stepsOf(data ?? []), [data]);
   const names = useMemo(() => [...new Set(steps.flatMap((one) => Object.keys(one.metrics)))].sort((a, b) => Number(b === "loss") - Number(a === "loss") || a.localeCompare(b)), [steps]);
-  const [smooth, setSmooth] = useState(false);
+  const [params, change] = useAddress();
+  const smooth = params.get("smooth") === "1";
   const x = useMemo(() => steps.map((one) => one.step), [steps]);
   const to = `/logs?${new URLSearchParams({ query: term("run_id", job.runId), start: "-30d" })}`;
   return (
@@ -103,7 +104,7 @@ function JobDetail({ job }: { job: Job }): ReactNode {
       actions={
         <>
           <label className="flex items-center gap-1 text-2xs text-soft">
-            <input type="checkbox" checked={smooth} onChange={(event) => setSmooth(event.target.checked)} /> smooth
+            <input type="checkbox" checked={smooth} onChange={(event) => change({ smooth: event.target.checked ? "1" : null }, { replace: true })} /> smooth
           </label>
           <Link to={to} className="px-1 text-xs text-accent">
             Its logs

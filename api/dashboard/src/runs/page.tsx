@@ -2,11 +2,11 @@ import { useMemo, type ReactNode } from "react";
 import { useAddress, useRange } from "../lib/url";
 import { ExpressionChart } from "../explore/chart";
 import { BOARDS } from "../explore/boards";
-import { count, dollars, percent } from "../lib/format";
+import { count, dollars, duration, percent } from "../lib/format";
 import { useInstant, useNames } from "../lib/prom";
 import { Empty, Failure, Snippet, Waiting } from "../ui/notice";
 import { Badge, PageBody, Panel, Tabs } from "../ui/panel";
-import { Figure, Table } from "../ui/table";
+import { Figure, Figures, Table } from "../ui/table";
 import { Evaluations } from "./evaluations";
 import { Jobs } from "./jobs";
 
@@ -23,7 +23,7 @@ export default function Runs(): ReactNode {
   const tab = TABS.find((one) => one.value === params.get("tab"))?.value ?? "jobs";
   return (
     <PageBody>
-      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next, run: null })} />
+      <Tabs<Tab> label="Part" value={tab} options={TABS} onChange={(next) => change({ tab: next, run: null, baseline: null })} />
       {tab === "jobs" && <Jobs />}
       {tab === "evaluations" && <Evaluations />}
       {tab === "calls" && <Calls />}
@@ -43,7 +43,7 @@ function useSpan(): string {
   }, [range]);
 }
 
-const CALLS = ["Cost an hour", "Tokens", "Calls", "Calls that failed", "Duration: 95 of 100", "First token: 95 of 100"];
+const CALLS = ["Cost per hour", "Tokens", "Calls", "Failed calls", "Call latency p95", "Time to first token p95"];
 
 function llmCharts(titles: readonly string[]) {
   const charts = BOARDS.find((board) => board.name === "llm")!.charts;
@@ -84,12 +84,12 @@ function Calls(): ReactNode {
   const total = value(cost.data, {});
   return (
     <>
-      <div className="grid grid-cols-2 gap-2 sm:grid-cols-4">
+      <Figures>
         <Figure name="Cost" value={dollars(total)} note="in this range" />
         <Figure name="Calls" value={count(Math.round(value(calls.data, {})))} note={`${models.length} models`} />
-        <Figure name="Tokens in" value={count(Math.round(value(tokens.data, { type: "input" })))} />
-        <Figure name="Tokens out" value={count(Math.round(value(tokens.data, { type: "output" })))} />
-      </div>
+        <Figure name="Tokens in" value={count(Math.round(value(tokens.data, { type: "input" })))} note={`${percent(value(tokens.data, { type: "cached" }) / (value(tokens.data, { type: "input" }) || 1))} from a cache`} />
+        <Figure name="Tokens out" value={count(Math.round(value(tokens.data, { type: "output" })))} note={`${dollars(total / (value(calls.data, {}) || 1))} a call`} />
+      </Figures>
       <Panel title="By model" flush>
         <Table
           label="By model"
@@ -113,7 +113,8 @@ function Calls(): ReactNode {
 
 function Failed({ failed, all }: { failed: number; all: number }): ReactNode {
   if (Math.round(failed) === 0) return "0";
-  return <Badge tone={failed / all > 0.1 ? "bad" : "warn"}>{`${count(Math.round(failed))} (${percent(failed / all)})`}</Badge>;
+  const words = `${count(Math.round(failed))} (${percent(failed / all)})`;
+  return failed / all < 0.01 ? words : <Badge tone={failed / all > 0.1 ? "bad" : "warn"}>{words}</Badge>;
 }
 
 /** How well caches do. */
@@ -147,13 +148,13 @@ function Caches(): ReactNode {
             { name: "cache", cell: (cache) => <span className="font-medium">{cache}</span> },
             { name: "look-ups", cell: (cache) => count(Math.round(last(requests.data, cache))), right: true },
             { name: "hits", cell: (cache) => percent(last(requests.data, cache, "hit") / (last(requests.data, cache) || 1)), right: true },
-            { name: "saved", cell: (cache) => `${count(Math.round(last(saved.data, cache)))} s`, right: true },
+            { name: "saved", cell: (cache) => duration(Math.round(last(saved.data, cache))), right: true },
             { name: "entries", cell: (cache) => `${count(last(entries.data, cache))}${last(capacity.data, cache) ? ` of ${count(last(capacity.data, cache))}` : ""}`, right: true, wide: true },
-            { name: "given up", cell: (cache) => count(Math.round(last(evictions.data, cache))), right: true, wide: true },
+            { name: "evicted", cell: (cache) => count(Math.round(last(evictions.data, cache))), right: true, wide: true },
           ]}
         />
       </Panel>
-      <Charts titles={["Cache hits"]} />
+      <Charts titles={["Cache hit ratio", "Cache look-ups", "Cache entries", "Time saved by caches"]} />
     </>
   );
 }

@@ -69,11 +69,11 @@ export function LineChart({ x, lines, unit, time = true, zone = "local", height 
         scales: { x: { time, range: (_, low, high) => (low === high ? [low - 60, high + 60] : [low, high]) }, y: { range: (_, low, high) => (joined ? around(low, high) : span(low, high)) } },
         axes: [
           time ? { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((tick) => tickText(tick, zone)) } : { ...axis, size: 26 },
-          { ...axis, size: 64, incrs: unit.startsWith("bytes") ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => inUnit(tick, unit)) },
+          { ...axis, size: gutter, space: 26, gap: 6, incrs: unit.startsWith("bytes") ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => inUnit(tick, unit)) },
         ],
         series: [
           {},
-          ...names.split("\n").slice(0, lines.length).map((name, index) => ({ label: name, stroke: COLOURS[index % COLOURS.length], width: 1.5, spanGaps: joined, points: joined ? { show: true, size: 5 } : { size: 4 } })),
+          ...names.split("\n").slice(0, lines.length).map((name, index) => ({ label: name, stroke: COLOURS[index % COLOURS.length], fill: lines.length === 1 && !joined ? `${COLOURS[0]}1f` : undefined, width: 1.5, spanGaps: joined, points: joined ? { show: true, size: 5 } : { size: 4 } })),
           ...(threshold === null ? [] : [{ label: "threshold", stroke: ink("--bad"), width: 1, dash: [6, 4], points: { show: false } }]),
         ],
         hooks: {
@@ -112,12 +112,12 @@ export function LineChart({ x, lines, unit, time = true, zone = "local", height 
   return (
     <figure className="min-w-0" aria-label={label}>
       <div ref={place} className="w-full overflow-hidden" style={{ height }} />
-      <figcaption className="mt-1 flex max-h-20 flex-wrap gap-x-3 overflow-auto text-2xs" tabIndex={0} aria-label={`Values of ${label}`}>
-        {moment && <span className="font-semibold tabular-nums">{moment}</span>}
+      <figcaption className="mt-1 flex max-h-24 flex-wrap gap-x-3 overflow-auto text-2xs" tabIndex={0} aria-label={`Values of ${label}`}>
+        {moment && <span className="leading-6 font-semibold tabular-nums">{moment}</span>}
         {lines.map((line, index) => {
           const value = line.values[shownAt] ?? (at === null ? line.values.findLast((one) => one !== null) : null);
           return (
-            <button key={line.label} type="button" aria-pressed={alone === line.label} title="Show alone" onClick={() => setAlone(alone === line.label ? null : line.label)} className={`flex max-w-full items-center gap-1 hover:text-ink ${alone && alone !== line.label ? "text-soft line-through" : ""}`}>
+            <button key={line.label} type="button" aria-pressed={alone === line.label} title="Show alone" onClick={() => setAlone(alone === line.label ? null : line.label)} className={`flex min-h-6 max-w-full items-center gap-1 hover:text-ink ${alone && alone !== line.label ? "text-soft line-through" : ""}`}>
               <span className="size-2 shrink-0 rounded-full" style={{ background: COLOURS[index % COLOURS.length] }} />
               <span className="truncate text-soft">{line.label}</span>
               <span className="font-semibold whitespace-nowrap tabular-nums">{value === null || value === undefined ? "–" : inUnit(value, unit)}</span>
@@ -132,6 +132,12 @@ export function LineChart({ x, lines, unit, time = true, zone = "local", height 
 function tickText(seconds: number, zone: Zone): string {
   const text = clock(seconds * 1000, zone);
   return text === "00:00:00" ? formatMinute(seconds * 1000, zone, 0).replace(/ \d{4} .*$/, "") : text.endsWith(":00") ? text.slice(0, 5) : text;
+}
+
+/** As wide as its widest number: charts of small numbers need no room for large ones. */
+function gutter(_: uPlot, values: string[] | null): number {
+  const longest = Math.max(3, ...(values ?? []).map((value) => value?.length ?? 0));
+  return Math.ceil(longest * 6.4) + 10; // 11 pixels of system-ui are at most 6.4 wide a character, on average
 }
 
 /** The y axis begins at 0 where nothing is below, and is never empty. */

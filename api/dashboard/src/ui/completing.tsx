@@ -17,12 +17,14 @@ interface Props {
   /** What is wrong with `value`; the column counts from 1. */
   wrong: { message: string; fix: string; column: number } | null;
   onSubmit: (text: string) => void;
+  /** Leaving the field counts as submitting it: it is one of a form. */
+  onLeave?: boolean;
   /** A hook: what could stand at the cursor in place of what is written from `begin` on. */
   useOffers: (text: string, cursor: number, open: boolean) => { begin: number; offers: readonly Offer[] };
 }
 
 /** A line of some language: completed while it is written, marked where it is wrong. */
-export function CompletingInput({ id, label, placeholder, icon, shortcut, value, wrong, onSubmit, useOffers }: Props): ReactNode {
+export function CompletingInput({ id, label, placeholder, icon, shortcut, value, wrong, onSubmit, onLeave = false, useOffers }: Props): ReactNode {
   const [text, setText] = useState(value);
   const [cursor, setCursor] = useState(value.length);
   const [open, setOpen] = useState(false);
@@ -95,7 +97,7 @@ export function CompletingInput({ id, label, placeholder, icon, shortcut, value,
           }}
           onSelect={(event) => setCursor(event.currentTarget.selectionStart ?? 0)}
           onKeyDown={key}
-          onBlur={() => setOpen(false)}
+          onBlur={() => (setOpen(false), onLeave && text !== value && onSubmit(text))}
         />
         {text && (
           <button type="button" aria-label="Clear" className="text-soft hover:text-ink" onClick={() => (setText(""), onSubmit(""))}>

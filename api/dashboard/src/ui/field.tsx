@@ -47,3 +47,8 @@ export function Choice({ label, hint, options, ...rest }: SelectHTMLAttributes<H
     </Labelled>
   );
 }
+
+/** Narrows a list below it. */
+export function Find({ id, label, value, onChange }: { id?: string; label: string; value: string; onChange: (text: string) => void }): ReactNode {
+  return <input id={id} type="search" aria-label={label} placeholder="Find" value={value} onChange={(event) => onChange(event.target.value)} className="h-7 w-40 rounded-md border border-line bg-panel px-2 text-xs" />;
+}

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { Button } from "./button";
 import type { IconName } from "./icons";
 
@@ -14,11 +14,20 @@ interface Props {
   children: (close: () => void) => ReactNode;
 }
 
+const EDGE = 12; // pixels between a panel and the edge of a narrow screen
+
 /** A button that opens a small panel below it; Escape, a click elsewhere or `close` shut it, and focus goes back. */
 export function Menu({ label, title, icon, look = "plain", align = "left", small, width = "min-w-48", className, children }: Props): ReactNode {
   const [open, setOpen] = useState(false);
   const whole = useRef<HTMLDivElement>(null);
+  const panel = useRef<HTMLDivElement>(null);
+  const [shift, setShift] = useState(0);
   const id = useId();
+  useLayoutEffect(() => {
+    if (!open) return setShift(0);
+    const { left, right } = panel.current!.getBoundingClientRect();
+    setShift(left < EDGE ? EDGE - left : right > window.innerWidth - EDGE ? window.innerWidth - EDGE - right : 0);
+  }, [open]);
   useEffect(() => {
     if (!open) return;
     const outside = (event: Event) => whole.current?.contains(event.target as Node) || setOpen(false);
@@ -40,7 +49,7 @@ export function Menu({ label, title, icon, look = "plain", align = "left", small
         {label}
       </Button>
       {open && (
-        <div id={id} className={`absolute top-full z-40 mt-1 max-h-[70vh] max-w-[calc(100vw-1.5rem)] overflow-auto rounded-lg border border-line bg-panel p-1 shadow-xl ${width} ${align === "right" ? "right-0" : "left-0"}`}>
+        <div ref={panel} id={id} style={{ marginInline: align === "right" ? `0 ${-shift}px` : `${shift}px 0` }} className={`absolute top-full z-40 mt-1 max-h-[70vh] max-w-[calc(100vw-1.5rem)] overflow-auto rounded-lg border border-line bg-panel p-1 shadow-xl ${width} ${align === "right" ? "right-0" : "left-0"}`}>
           {children(() => setOpen(false))}
         </div>
       )}

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { useEffect, useRef, type ReactNode } from "react";
 
 /** A framed part of a page with a heading. */
 export function Panel({ title, actions, children, className = "", flush = false }: { title?: ReactNode; actions?: ReactNode; children: ReactNode; className?: string; flush?: boolean }): ReactNode {
@@ -6,7 +6,7 @@ export function Panel({ title, actions, children, className = "", flush = false 
     <section className={`min-w-0 rounded-lg border border-line bg-panel ${className}`}>
       {(title || actions) && (
         <header className="flex min-h-9 flex-wrap items-center justify-between gap-x-2 border-b border-line px-3 py-1">
-          <h2 className="min-w-0 text-xs font-semibold">{title}</h2>
+          <h2 className="min-w-0 text-xs font-semibold wrap-anywhere">{title}</h2>
           {actions && <div className="flex items-center gap-1">{actions}</div>}
         </header>
       )}
@@ -43,8 +43,13 @@ export function Badge({ tone = "plain", children, title }: { tone?: "plain" | "g
 
 /** Tabs that are links of the address or buttons. */
 export function Tabs<T extends string>({ value, options, onChange, label }: { value: T; options: readonly { value: T; name: ReactNode }[]; onChange: (value: T) => void; label: string }): ReactNode {
+  const row = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const [all, chosen] = [row.current!, row.current!.querySelector<HTMLElement>("[aria-pressed=true]")];
+    if (chosen) all.scrollLeft = chosen.offsetLeft - all.offsetLeft - (all.clientWidth - chosen.clientWidth) / 2; // on a phone not all fit
+  }, [value]);
   return (
-    <div role="group" aria-label={label} className="flex gap-0.5 overflow-x-auto">
+    <div ref={row} role="group" aria-label={label} className="flex gap-0.5 overflow-x-auto">
       {options.map((option) => (
         <button
           key={option.value}

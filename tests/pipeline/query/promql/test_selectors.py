@@ -61,6 +61,8 @@ def test_a_range_is_open_at_its_start_closed_at_its_end_and_has_no_stale_marks()
     [
         ('up{instance="b"} offset 3m', 2),
         ('up{instance="b"} offset -3m', 8),
+        ('up{instance="b"} offset 0s', 5),
+        ('up{instance="b"} offset step()', 5),
         ('up{instance="b"} @ 120', 2),
         ('up{instance="b"} @ 240 offset 1m', 3),
         ('up{instance="b"} offset 1m @ 240', 3),
@@ -85,6 +87,41 @@ def test_a_range_is_open_at_its_start_closed_at_its_end_and_has_no_stale_marks()
 )
 def test_offset_at_and_subqueries_move_the_time_that_is_looked_at(expr: str, expected: float) -> None:
     assert list(values(SOURCE, expr, 300).values()) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ('up{instance="b"} smoothed', 5.25),
+        ('up{instance="b"} smoothed offset 30s', 4.75),
+        ('up{instance="b"} smoothed offset (1m + 30s) @ 240', 2.5),
+        ('up{instance="b"} @ 90 smoothed', 1.5),
+        ('sum(up{instance="b"} smoothed) + up{instance="b"}', 10.25),
+    ],
+)
+def test_a_smoothed_selector_lies_between_the_samples_on_either_side(expr: str, expected: float) -> None:
+    (value,) = values(SOURCE, expr.replace('+ up{instance="b"}', '+ on() up{instance="b"}'), 315).values()
+    assert value == expected
+
+
+def test_a_smoothed_selector_has_its_newest_value_where_none_follows_and_none_where_none_was() -> None:
+    (found,) = over(SOURCE, 'up{instance="c"} smoothed', 840).values()
+    assert {second: found[second] for second in (0, 60, 240, 480, 720)} == {0: 5, 60: 5, 240: 5.5, 480: 6, 720: 6}
+    assert sorted(set(range(0, 841, 60)) - set(found)) == [300, 360, 420, 780, 840]
+
+
+def test_type_and_unit_go_with_the_name() -> None:
+    source = MemorySource(
+        """
+        took{__type__="counter",__unit__="s",a="1"} 0+1x20
+        used{__type__="gauge",__unit__="m",a="1"} 0+1x20
+        """
+    )
+    assert values(source, "-took", 600) == {'{a="1"}': -10}
+    assert values(source, "sum without () (took)", 600) == {'{a="1"}': 10}
+    assert values(source, "took + used", 600) == {'{a="1"}': 20}
+    assert values(source, "sum by (__type__) (took)", 600) == {'{__type__="counter"}': 10}
+    assert values(source, "last_over_time(took[1m])", 600) == {'took{__type__="counter",__unit__="s",a="1"}': 10}
 
 
 def test_start_and_end_are_those_of_the_whole_query_within_a_subquery_too() -> None:
@@ -131,6 +168,28 @@ def test_what_is_no_promql_is_bad_data(expr: str) -> None:
     with pytest.raises(PromqlError) as refused:
         at(SOURCE, expr)
     assert refused.value.kind == "bad_data"
+
+
+@pytest.mark.parametrize(
+    ("expr", "text"),
+    [
+        ("rate(up)", 'expected type range vector in call to function "rate", got instant vector'),
+        ("sum(up[5m])", "expected type instant vector in aggregation expression, got range vector"),
+        ("rate(up[5m], 1)", 'expected 1 argument(s) in call to "rate", got 2'),
+        ("nothing(up)", 'unknown function with name "nothing"'),
+        ("up or 1", 'set operator "or" not allowed in binary scalar expression'),
+        ("1[5m:]", "subquery is only allowed on instant vector, got scalar instead"),
+        ("1 + on(job) up", "vector matching only allowed between instant vectors"),
+        ('-"a"', 'unary expression only allowed on expressions of type scalar or instant vector, got "string"'),
+        ("1 == 2", "comparisons between scalars must use BOOL modifier"),
+        ("up offset 1m offset 1m", "offset may not be set multiple times"),
+        ('up{__name__="a"}', 'metric name must not be set twice: "up" or "a"'),
+    ],
+)
+def test_what_is_wrong_is_said_as_prometheus_says_it(expr: str, text: str) -> None:
+    with pytest.raises(PromqlError) as refused:
+        at(SOURCE, expr)
+    assert str(refused.value) == f"parse error: {text}"
 
 
 @pytest.mark.parametrize("expr", ["1+" * 30_000 + "1", "(" * 3000 + "1" + ")" * 3000, "-" * 3000 + "up", "x" * 70_000])

@@ -16,6 +16,8 @@ from monitoring.pipeline.query.promql.errors import PromqlError
 from monitoring.pipeline.query.promql.parse import parse
 from monitoring.pipeline.query.promql.source import Samples
 from monitoring.pipeline.query.promql.wire import check_range, encode_answer, moment_ms, number, step_ms
+from tests.pipeline.query.promql.asking import values
+from tests.pipeline.query.promql.memory import MemorySource
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,23 @@ def test_a_matrix_has_its_points_in_order_with_labels_sorted() -> None:
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_query_is_promql(name: str) -> None:
     parse(NAMED[name].expr)
+
+
+def test_a_part_that_was_never_counted_is_nothing_and_not_unknown() -> None:
+    name = "http_server_request_duration_seconds_count"
+    source = MemorySource(
+        f"""
+        {name}{{service="a",status="200"}} 0+60x9
+        {name}{{service="b",status="200"}} 0+60x9
+        {name}{{service="b",status="503"}} 0+20x9
+        """
+    )
+    assert values(source, NAMED["error_rate"].expr, 540) == {'{service="a"}': 0, '{service="b"}': 0.25}
+
+
+@given(st.lists(st.floats(width=64) | st.integers(-(10**22), 10**22).map(float), max_size=20))
+def test_the_values_of_a_series_are_written_as_each_by_itself(said: list[float]) -> None:
+    times = np.arange(len(said), dtype=np.int64) * 1500
+    document = encode_answer(Answer("matrix", [Samples({}, times, np.array(said, dtype=np.float64))]), 0)
+    points = orjson.loads(document)["data"]["result"][0]["values"]
+    assert points == [[time / 1000, number(value)] for time, value in zip(times.tolist(), said, strict=True)]

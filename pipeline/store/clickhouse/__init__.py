@@ -1,0 +1,1 @@
+"""The log store on ClickHouse: rows on a server, the ledger of each partition here."""
