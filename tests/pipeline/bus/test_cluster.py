@@ -210,7 +210,7 @@ def test_a_clusters_url_names_its_nodes_and_keeps_its_secret():
     assert mask_url("rediss+cluster://u:secret@a:1,b:2/0") == "rediss+cluster://u:********@a:1,b:2/0"
     assert is_cluster("rediss+cluster://a") and not is_cluster("redis://a") and not is_cluster("")
     for wrong in ("redis+cluster://", "redis+cluster://:7000", "redis+cluster://a:port", "redis+cluster://a:99999"):
-        with pytest.raises(ValueError, match="|".join(("host", "node", "Port"))):
+        with pytest.raises(SettingsError, match="|".join(("host", "node", "Port"))):
             connect(wrong)
 
 
