@@ -203,8 +203,8 @@ class Worker(RQWorker):  # type: ignore[misc]  # mypy skips RQ, whose annotation
         owner = exchange(lambda: self.connection.get(OWNER_KEY))
         if self._instance and owner not in (None, self._instance):
             raise BusRefused(
-                "the jobs here are those of an instance with another data directory: with the SQLite store, its "
-                "workers run on the host that has it (MONITORING_DATA_DIR names it); from other hosts, send to it"
+                "the jobs here are those of an instance with another data directory: its workers run on the host that "
+                "has it (MONITORING_DATA_DIR names it), for marks and leases lie there; from other hosts, send to it"
             )
 
     def _fetch(self, free: Sequence[str]) -> str | None:

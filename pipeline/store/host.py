@@ -80,6 +80,6 @@ class HostMark:
 
     def _refusal(self, told: dict[str, Any]) -> OtherHost:
         return OtherHost(
-            f"the host {str(told.get('name'))[:100]} works in {self._file.parent}: with the SQLite store, everything "
-            "that writes there runs on one host. Others send to it: MONITORING_URL and MONITORING_API_KEY, or the bus"
+            f"the host {str(told.get('name'))[:100]} works in {self._file.parent}: everything that writes there runs "
+            "on one host. Others send to it: MONITORING_URL and MONITORING_API_KEY, or the bus"
         )

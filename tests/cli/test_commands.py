@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -51,3 +52,15 @@ def test_python_dash_m_is_the_same_command() -> None:
         [sys.executable, "-m", "monitoring", "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.startswith("monitoring, version")
+
+
+@pytest.mark.parametrize("command", ["up", "api", "worker", "ticker"])
+def test_a_cluster_as_the_bus_needs_a_server_for_the_jobs_and_says_so(command: str, tmp_path: Path) -> None:
+    environment = {
+        "MONITORING_DATA_DIR": str(tmp_path),
+        "REDIS_URL": "redis+cluster://127.0.0.1:1",
+        "MONITORING_PORT": "0",
+    }
+    result = CliRunner().invoke(main, [command], env=environment)
+    assert result.exit_code == 2
+    assert "set MONITORING_QUEUE_URL" in result.output
