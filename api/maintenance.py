@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from monitoring.api.asking import END, START, deadline
 from monitoring.api.params import Fields, Flag, Text
+from monitoring.api.problems import Problem
 from monitoring.api.routes import Answer, Call, Route
 from monitoring.pipeline import jobs
+from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.ranges import EARLIEST, LATEST
 from monitoring.pipeline.store import retention as policy
 from monitoring.pipeline.store import service_ages
@@ -49,7 +51,10 @@ def purge(call: Call) -> Answer:
     With `dry_run`, how many there are now.
     """
     body, runtime = PURGE.read(), call.runtime
-    refuse_purge(runtime.settings)
+    try:
+        refuse_purge(runtime.settings)
+    except PermanentError as error:
+        raise Problem(409, str(error)) from None
     now_ns = runtime.now_ns()
     wanted = Wanted(
         body["query"],

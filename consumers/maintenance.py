@@ -23,7 +23,7 @@ from monitoring.pipeline.store import history, retention, service_ages
 from monitoring.pipeline.store.audit import Audit
 from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog, SegmentRow, partition_dir
 from monitoring.pipeline.store.control import FILE_NAME, Control
-from monitoring.pipeline.store.logs import days_due, open_logs
+from monitoring.pipeline.store.logs import days_due, is_elsewhere, open_logs
 from monitoring.pipeline.store.metric_levels import LEVELS, files, outlived, rolled_up
 from monitoring.pipeline.store.partition import limits_of
 from monitoring.pipeline.store.purge import purge, still_on_its_way
@@ -115,6 +115,8 @@ def _by_service(catalog: Catalog, chosen: Settings) -> int:
 def _purge(catalog: Catalog, chosen: Settings) -> int:
     """Do the purges that were asked for; how many events went. What cannot be done now is tried at the next turn."""
     events = 0
+    if is_elsewhere(chosen):
+        return 0  # none can be asked for there
     with contextlib.closing(Control(chosen.data / FILE_NAME)) as control:
         purges = Purges(control)
         for request in purges.waiting():

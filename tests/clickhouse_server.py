@@ -71,9 +71,9 @@ class Engine:
             self._lock,
             contextlib.closing(self._chdb.connect(self._path)) as handle,
         ):
-            for name, value in settings.items():
-                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-                handle.query(f"SET {name} = '{quoted}'")
+            if settings:
+                quoted = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in settings.items()}
+                handle.query("SET " + ", ".join(f"{name} = '{value}'" for name, value in quoted.items()))
             if values.get("database"):
                 handle.query(f"USE `{values['database']}`")
             if not inserts:

