@@ -41,6 +41,7 @@ def adopt(settings: Settings) -> Iterator[Callable[[str], list[str]]]:
         threads[-1].start()
         return failures
 
+    stop.reset()  # a test before this one may have left the request behind
     yield adopt
     stop.request()
     for thread in threads:
