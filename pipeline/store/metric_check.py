@@ -18,6 +18,7 @@ from monitoring.pipeline.store.deltas import WINDOW_NS
 from monitoring.pipeline.store.metric_codec import Codec, Packed
 from monitoring.pipeline.store.metric_levels import LEVELS, files
 from monitoring.pipeline.store.metric_pack import PACK, packed_blocks, packed_rows, packed_totals
+from monitoring.pipeline.store.metric_rollup import FORGET_WINDOWS
 
 __all__ = ["Inside", "inside", "rollups"]
 
@@ -71,6 +72,7 @@ def rollups(directory: Path, segments: Mapping[int, Path]) -> Iterator[str]:
     """
     made = {level: {each.number: each for each in files(directory, level)} for level in LEVELS}
     carried: _Totals | None = None
+    lasts: _Totals = {}
     for number in sorted({number for by in made.values() for number in by}):
         totals = _totals_in(segments[number]) if number in segments else None
         for level, by in made.items():
@@ -84,8 +86,10 @@ def rollups(directory: Path, segments: Mapping[int, Path]) -> Iterator[str]:
                     totals = here
                 yield from _different(path, totals, here, "its source")
                 if level is LEVELS[-1]:
-                    sums = _carried_in(path)
+                    sums, before, lasts = _carried_in(path, "total"), lasts, _carried_in(path, "last")
                     if carried is not None:
+                        for key in _forgotten(before, lasts) - here.keys():
+                            del carried[key]
                         yield from _different(path, _plus(carried, here), sums, "what was carried on to it")
                     carried = sums
             except (apsw.Error, StoreCorrupt) as error:
@@ -114,8 +118,14 @@ def _totals_in(path: Path) -> _Totals:
     return _summed(path, f"SELECT name, kind, bounds, labels, total FROM {points} {_NAMED}")  # noqa: S608 - own names
 
 
-def _carried_in(path: Path) -> _Totals:
-    return _summed(path, f"SELECT name, kind, bounds, labels, total FROM carried {_NAMED}")  # noqa: S608 - own names
+def _carried_in(path: Path, column: str) -> _Totals:
+    return _summed(path, f"SELECT name, kind, bounds, labels, {column} FROM carried {_NAMED}")  # noqa: S608 - own names
+
+
+def _forgotten(before: _Totals, after: _Totals) -> set[tuple[Any, ...]]:
+    """Series that may have been left behind: they gained nothing for longer than totals are carried on."""
+    newest = max((last for (last,) in after.values()), default=0)
+    return {key for key in before.keys() - after.keys() if newest - before[key][0] > FORGET_WINDOWS}
 
 
 def _summed(path: Path, query: str) -> _Totals:

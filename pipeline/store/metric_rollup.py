@@ -47,7 +47,7 @@ from monitoring.pipeline.store.rows import timestamp_ns
 from monitoring.pipeline.store.segment import Head
 from monitoring.pipeline.store.space import space_needed
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "build"]
+__all__ = ["APPLICATION_ID", "FORGET_WINDOWS", "SCHEMA_VERSION", "build"]
 
 
 _SCHEMA = (
@@ -66,7 +66,7 @@ APPLICATION_ID = 0x4D4F4E52  # "MONR"
 SCHEMA_VERSION = 1
 _CHUNK = 200
 """Series at a time: of histograms of 15 buckets a day of windows is 200 MB in arrays, at 10 s."""
-_FORGET_WINDOWS = 400 * 8640
+FORGET_WINDOWS = 400 * 8640
 """A series that gained nothing for so long, as long as hours are kept, is carried no further: it begins anew."""
 
 
@@ -271,9 +271,10 @@ def _carry_on(earlier: apsw.Connection, target: apsw.Connection, totals: dict[in
         " JOIN series ON carried.series = series.id JOIN family ON family = family.id"
     )
     for name, kind, across, bounds, unit, prose, labels, total, last in rows:
-        if newest - last > _FORGET_WINDOWS:
-            continue
         key = (name, kind, across, bounds)
+        # What comes late by more than that still gains: by its own times it would begin anew with each segment.
+        if newest - last > FORGET_WINDOWS and known.get((families.get(key, 0), labels)) not in totals:
+            continue
         if key not in families:
             families[key] = len(families) + 1
             target.execute("INSERT INTO family VALUES(?, ?, ?, ?, ?, ?, ?)", (families[key], *key, unit, prose))

@@ -13,48 +13,23 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults import evidence
+from tests.faults import evidence, metric_checker
+from tests.faults.books import check_catalog, check_chain, name_of
 from tests.faults.journal import FIELDS, SUFFIX, Account, content_sha, parse_key, raw_sha, read_journal
+from tests.faults.report import Report
 
 __all__ = ["Report", "check", "main"]
 
-_EXAMPLES = 5
-_KEY = FIELDS.index("request_id")
+_KEY, _SERVICE = FIELDS.index("request_id"), FIELDS.index("service")
+_OWN = "monitoring-"
+"""How the services begin under which the product's own log stands in the store; nobody has a journal of it."""
 _HARMLESS = ("input", "frame", "stale", "poison")
 """Kinds of dead letters that account for events; "corrupt" and "conflict" are alarms, and findings here."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found. `findings` counts by kind, `examples` show the first few of each kind."""
-
-    events: int = 0
-    acknowledged: int = 0
-    stored: int = 0
-    dead_lettered: int = 0
-    segments: int = 0
-    unacknowledged_absent: int = 0
-    letters: Counter[str] = field(default_factory=Counter)
-    findings: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def find(self, kind: str, detail: str, count: int = 1) -> None:
-        """Note a finding."""
-        self.findings[kind] += count
-        examples = self.examples.setdefault(kind, [])
-        if len(examples) < _EXAMPLES:
-            examples.append(detail)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON; lost and doubled are there even when 0."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**fields, "lost": self.findings["lost"], "doubled": self.findings["doubled"], "ok": not self.findings}
 
 
 def check(data: Path, journals: Path) -> Report:
@@ -67,7 +42,8 @@ def check(data: Path, journals: Path) -> Report:
     for where, letter in later:
         _settle_rest(where, letter, accounts, report)
     _check_accounts(accounts, report)
-    _check_catalog(data, report)
+    check_catalog(data, "logs", report)
+    metric_checker.check(data, journals, report)
     return report
 
 
@@ -105,7 +81,7 @@ def _check_partition(
         try:
             with evidence.connect(path) as connection:
                 segment = evidence.Segment(path, connection)
-                _check_chain(segment, number, last=path == paths[-1], report=report)
+                check_chain(segment, number, last=path == paths[-1], report=report)
                 _check_counts(segment, report)
                 _check_events(segment, accounts, report)
                 _check_letters(segment, accounts, tally, later, report)
@@ -116,21 +92,8 @@ def _check_partition(
             report.find("unreadable", f"p{number}/{path.name}: {type(error).__name__}: {error}")
 
 
-def _name(segment: evidence.Segment) -> str:
-    return f"{segment.path.parent.name}/{segment.path.name}"
-
-
-def _check_chain(segment: evidence.Segment, partition: int, *, last: bool, report: Report) -> None:
-    head = segment.head
-    if (head["partition"], head["number"]) != (partition, int(segment.path.stem)):
-        report.find("segments", f"{_name(segment)} says it is {head['number']} of partition {head['partition']}")
-    sealed = head["sealed"] is not None
-    if sealed == last or (sealed and head["next"] != head["number"] + 1):
-        report.find("segments", f"{_name(segment)}: sealed {head['sealed']}, next {head['next']}, the last one: {last}")
-
-
 def _check_counts(segment: evidence.Segment, report: Report) -> None:
-    head, name = segment.head, _name(segment)
+    head, name = segment.head, name_of(segment)
     for table, column in (("log", "rows"), ("dead_letter", "letters")):
         count = segment.count(table)
         if count != head[column]:
@@ -146,7 +109,7 @@ def _check_counts(segment: evidence.Segment, report: Report) -> None:
 def _check_events(segment: evidence.Segment, accounts: dict[str, Account], report: Report) -> None:
     for row_id, values in segment.events():
         report.stored += 1
-        _settle_event(values, f"{_name(segment)} row {row_id}", accounts, report)
+        _settle_event(values, f"{name_of(segment)} row {row_id}", accounts, report)
 
 
 def _check_letters(
@@ -155,7 +118,7 @@ def _check_letters(
 ) -> None:  # fmt: skip
     for letter in segment.letters():
         report.letters[letter.kind] += 1
-        where = f"{_name(segment)} letter {letter.kind} {letter.lane}/{letter.seq}: {letter.reason}"
+        where = f"{name_of(segment)} letter {letter.kind} {letter.lane}/{letter.seq}: {letter.reason}"
         if letter.kind not in _HARMLESS:
             tally.alarms += 1
             report.find("alarms", where)
@@ -204,6 +167,9 @@ def _find(key: str, accounts: dict[str, Account]) -> tuple[Account | None, int]:
 
 
 def _settle_event(values: list[Any], where: str, accounts: dict[str, Account], report: Report) -> bool:
+    if values[_SERVICE].startswith(_OWN) and parse_key(values[_KEY]) is None:
+        report.own += 1
+        return False
     return _settle(values[_KEY], content_sha(values), False, where, accounts, report)
 
 
@@ -255,12 +221,12 @@ def _check_counters(producer: str, account: Account, absent: int, report: Report
         )
 
 
-# ---------------------------------------------------------------------- marks and catalog
+# ---------------------------------------------------------------------- marks
 
 
 def _check_marks(segment: evidence.Segment, tally: _Tally, report: Report) -> None:
     """The newest segment's marks account for all rows and letters of the partition, and for every lane."""
-    name, head, lanes = _name(segment), segment.head, segment.lanes()
+    name, head, lanes = name_of(segment), segment.head, segment.lanes()
     committed = sum(lane.committed for lane in lanes) + head["expired_committed"]
     dead = sum(lane.dead_lettered for lane in lanes) + head["expired_dead"]
     if committed != tally.rows:
@@ -277,30 +243,6 @@ def _check_marks(segment: evidence.Segment, tally: _Tally, report: Report) -> No
             )
     if head["expired_committed"] or head["expired_dead"]:
         report.find("conservation", f"{name}: marks expired within the run")
-
-
-def _check_catalog(data: Path, report: Report) -> None:
-    query = (
-        "SELECT partition, number, sealed_at, min_id, max_id, max_spill, rows, letters FROM segment"
-        " WHERE signal = 'logs' ORDER BY 1, 2"
-    )
-    columns = ("sealed", "min_id", "max_id", "max_spill", "rows", "letters")
-    with evidence.connect(data / "catalog.db") as connection:
-        known = {(row[0], row[1]): row[2:] for row in connection.execute(query)}
-    for number, paths in evidence.partitions(data).items():
-        for path in paths:
-            row = known.pop((number, int(path.stem)), None)
-            try:
-                with evidence.connect(path) as connection:
-                    head = evidence.Segment(path, connection).head
-            except (sqlite3.Error, TypeError):
-                continue  # found above
-            if row is None:
-                report.find("catalog", f"p{number}/{path.name} is not in the catalog")
-            elif row[0] != head["sealed"] or (row[0] is not None and row != tuple(head[column] for column in columns)):
-                report.find("catalog", f"p{number}/{path.name}: the catalog disagrees with the file")
-    for partition, number in known:
-        report.find("catalog", f"segment {number} of partition {partition} is in the catalog and has no file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

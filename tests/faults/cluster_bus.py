@@ -20,7 +20,7 @@ import redis
 from monitoring.pipeline.bus.streams import connect
 from monitoring.pipeline.errors import BusUnavailable
 from tests.cluster import ClusterServer, ValkeyCluster
-from tests.faults.product import PARTITIONS, Bus, wait_until
+from tests.faults.product import PARTITIONS, Bus, streams, wait_until
 
 __all__ = ["NODE_TIMEOUT_SECONDS", "ClusterBus", "Networks"]
 
@@ -153,7 +153,7 @@ class ClusterBus:
     def lengths(self) -> int:
         """Entries in all streams; more than none while that cannot be told."""
         try:
-            return sum(int(self.client.xlen(stream(number))) for number in range(PARTITIONS))
+            return sum(int(self.client.xlen(key)) for key in streams())
         except Exception:  # redis-py's many; the caller asks again
             return 1
 

@@ -37,9 +37,9 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def partitions(data: Path) -> dict[int, list[Path]]:
+def partitions(data: Path, signal: str = "logs") -> dict[int, list[Path]]:
     """Segment files by partition, in order."""
-    folders = sorted((data / "logs").glob("p[0-9]*"))
+    folders = sorted((data / signal).glob("p[0-9]*"))
     return {int(folder.name[1:]): sorted(folder.glob("[0-9]*.db")) for folder in folders}
 
 

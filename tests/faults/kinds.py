@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import hardships
-from tests.faults.product import PARTITIONS, Product, wait_until
+from tests.faults.product import COUNTING, PARTITIONS, Product, wait_until
 
 __all__ = ["KINDS", "Kind", "possible"]
 
@@ -89,6 +89,12 @@ def _kill_producer(product: Product, chance: random.Random) -> None:
     number = chance.randrange(PARTITIONS)
     product.kill_producer(number)
     product.start_producer(number)
+
+
+def _kill_counting(product: Product, chance: random.Random) -> None:
+    time.sleep(chance.random())
+    product.kill_producer(COUNTING)
+    product.start_producer(COUNTING)
 
 
 def _kill_bus(product: Product, chance: random.Random) -> None:
@@ -202,6 +208,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("kill the jobs worker", _kill_part("jobs")),
     Kind("kill the supervisor", _kill_supervisor),
     Kind("kill a producer", _kill_producer),
+    Kind("kill the producer of metrics", _kill_counting),
     Kind("kill the bus", _kill_bus),
     Kind("hang the bus", _hang_bus),
     Kind("FLUSHALL", _flush),

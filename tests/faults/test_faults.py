@@ -35,6 +35,8 @@ def test_every_kind_of_fault_once_loses_and_doubles_nothing(campaign):
     outcome = campaign.run(faults=len(kinds), events=1)
     assert outcome.sound, json.dumps(outcome.report, indent=2)
     assert outcome.report["acknowledged"] > 1000
+    assert outcome.report["counted_acknowledged"] > 1000
+    assert outcome.report["metric_segments"] > 1
     assert set(outcome.recoveries) == {kind.name for kind in kinds}
     slowest = max(max(seconds) for seconds in outcome.recoveries.values())
     assert slowest < SLOWEST_SECONDS, outcome.recoveries

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import apsw
 import numpy as np
+import orjson
 import pytest
 
 from monitoring.consumers import maintenance
@@ -222,3 +223,24 @@ def test_verification_finds_a_roll_up_that_says_something_else(store):
     with contextlib.closing(apsw.Connection(str(path))) as connection:
         connection.execute("UPDATE packed SET total = total + 1 WHERE typeof(total) = 'integer'")
     assert any("orders" in finding and "its source" in finding for finding in verify(store.catalog).findings)
+
+
+def test_totals_of_what_comes_late_by_more_than_they_are_kept_go_on_while_it_gains_and_verify(store):
+    """Old logs that are read in now gain by their own times; what gains nothing any more is forgotten, and no doubt."""
+    lane, old = Sender(created=START + DAY * SECOND), START - 500 * DAY * SECOND
+    writer = store.acquire(0, ME)
+    for number in range(3):
+        at = START + number * 10 * SECOND
+        late = [delta(5, at=old + number * 10 * SECOND, channel="late")] * (number < 2)
+        writer.write(writer.admit([entry(frame(lane, [delta(1, at=at, channel="now"), *late]))]))
+        writer.roll_over()
+    writer.release()
+    maintained(store)
+    carried = []
+    for each in files(store.catalog.data / "metrics" / "p0", LEVELS[-1]):
+        with contextlib.closing(apsw.Connection(str(each.path))) as connection:
+            query = "SELECT labels, total FROM carried JOIN series ON series.id = series ORDER BY labels"
+            rows = connection.execute(query).fetchall()
+            carried.append([(orjson.loads(str(labels))["channel"], total) for labels, total in rows])
+    assert carried == [[("late", "[5]"), ("now", "[1]")], [("late", "[10]"), ("now", "[2]")], [("now", "[3]")]]
+    assert verify(store.catalog).findings == []
