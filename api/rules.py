@@ -12,7 +12,7 @@ from monitoring.api.routes import ASKING, Answer, Call, Route
 from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.files import dumps
 from monitoring.pipeline.alerts.reading import rule_of
-from monitoring.pipeline.alerts.rule import CONDITIONS, KINDS, NO_DATA, OPERATORS, SEVERITIES, Rule
+from monitoring.pipeline.alerts.rule import BUILT_IN, CONDITIONS, KINDS, NO_DATA, OPERATORS, SEVERITIES, Rule
 from monitoring.pipeline.store import references, rule_files
 from monitoring.pipeline.store.rules import Stored
 
@@ -86,7 +86,7 @@ def replace(call: Call, name: str) -> Answer:
     members = RULE.given()
     before = _found(call.runtime.rules.get(name))
     with refusals():
-        rule = rule_of({"name": name, **members}, built_in=before.rule.kind == "delivery")
+        rule = rule_of({"name": name, **members}, built_in=before.rule.kind in BUILT_IN)
         references.check(rule, _known(call), before.rule)
         return _shown(call, call.runtime.rules.replace(name, rule, call.actor))
 
@@ -111,7 +111,7 @@ def disable(call: Call, name: str) -> Answer:
 
 def export(call: Call) -> Answer:
     """All rules as the text of a YAML file."""
-    return {"yaml": dumps([stored.rule for stored in call.runtime.rules.all() if stored.rule.kind != "delivery"])}
+    return {"yaml": dumps([stored.rule for stored in call.runtime.rules.all() if stored.rule.kind not in BUILT_IN])}
 
 
 def test(call: Call) -> Answer:

@@ -12,7 +12,8 @@ Dying between any two steps loses and doubles nothing: what is not committed is 
 but not deleted is recognised by its mark.
 
 Each signal has streams of its own, and a drain has its fair share of each. Metrics come first in every round, and a
-round writes at most one read of each partition, so a flood of logs delays an alert by that much and no more.
+round writes at most one read of each partition, so a flood of logs delays an alert by that much and no more. With
+MONITORING_DRAIN_RATE a partition of logs that has written its share is passed over until it is due; metrics never are.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from monitoring.consumers import poison, stop
+from monitoring.consumers.pace import Pace
 from monitoring.pipeline import failpoint, jobs
 from monitoring.pipeline.bus.embedded import locate_queue
 from monitoring.pipeline.bus.streams import Entry, Streams, StreamTransport, connect, stream_key
@@ -132,7 +134,8 @@ class Drain:
         self.done = {"frames": 0, "events": 0, "dead_letters": 0, "replayed": 0}
         self._me = me or Holder.this_process()
         self._slice_seconds = chosen.number("drain_slice")
-        self._batch_events = chosen.whole("batch_events")
+        self._pace = Pace(chosen.whole("drain_rate"))
+        self._batch_events = min(chosen.whole("batch_events"), self._pace.rate or 1 << 62)  # a second's work at most
         self._held: dict[str, Held] = {}
         self._count = 16
         self._metrics_count = _MOST_ENTRIES
@@ -269,9 +272,8 @@ class Drain:
 
     def _cycle(self) -> None:
         """One read over all partitions in hand, and a batch for each that has something."""
-        cursors = {key: held.cursor for key, held in self._held.items()}
         count = min(self._count, self._metrics_count)
-        found = self.streams.read(cursors, count=count, block_ms=BLOCK_MS)
+        found = self._read(count)
         failed: RetryableError | None = None
         for key, held in list(self._held.items()):
             try:
@@ -293,10 +295,24 @@ class Drain:
         if found and all(len(entries) < count for entries in found.values()):
             stop.wait(LINGER_SECONDS)
 
+    def _read(self, count: int) -> dict[str, list[Entry]]:
+        """So many entries of each partition that is due."""
+        waits = {key: self._pace.wait(key) for key in self._held}
+        later = min((seconds for seconds in waits.values() if seconds), default=math.inf)
+        cursors = {key: held.cursor for key, held in self._held.items() if not waits[key]}
+        if cursors:
+            block_ms = max(1, min(BLOCK_MS, later * 1000))  # 0 were for ever
+            return self.streams.read(cursors, count=count, block_ms=int(block_ms))
+        stop.wait(min(BLOCK_MS / 1000, later))
+        return {}
+
     def _tend(self, held: Held, entries: list[Entry]) -> None:
         if not entries:
             self._idle(held)
+        key = stream_key(held.partition.signal, held.partition.number)
         for portion in _portions(entries, self._batch_events):
+            if self._pace.wait(key):
+                return  # the rest is read again
             self._batch(held, portion)
 
     def _set_aside(self, key: str, error: StoreCorrupt) -> None:
@@ -325,6 +341,9 @@ class Drain:
         self._ship(held)
         self._look_ahead(held, entries, batch)
         self._account(partition.signal, entries, batch)
+        if partition.signal != METRICS:
+            key = stream_key(partition.signal, partition.number)
+            self._pace.wrote(key, len(batch.rows), len(self.holding))
         partition.tidy()
         partition.roll_over_if_due()
 

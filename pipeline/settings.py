@@ -90,6 +90,8 @@ TABLE: tuple[Setting, ...] = (
             "most rows a commit: beyond it the cost an event is flat, below it fsync shows", minimum=1),
     Setting("MONITORING_DRAIN_SLICE", 30.0, "duration", "seconds",
             "a drain job's life: an RQ job costs 17 ms, so 0.06 %; also how soon partitions rebalance", minimum=0.1),
+    Setting("MONITORING_DRAIN_RATE", 0, "whole", "events a second",
+            "of logs that a drain writes at most, so that a flood leaves CPU and disk to others; 0 is no limit"),
     Setting("MONITORING_STORE", "sqlite", "text", "url",
             "where events lie: sqlite is files of the data directory; or clickhouse://user:password@host:8123/database",
             secret=True),

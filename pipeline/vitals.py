@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import psutil
 
 from monitoring.pipeline.bus.tally import BOUNDS
+from monitoring.pipeline.drops import known
 
-__all__ = ["DROP_REASONS", "FAMILIES", "Family", "Histogram", "Vitals", "vitals"]
+__all__ = ["FAMILIES", "Family", "Histogram", "Vitals", "vitals"]
 
 Labels = tuple[str, ...]
 
@@ -65,10 +66,6 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 """All of them, in the order of the answer. A scrape is open to all: no label tells of services or hosts, nor of what
 they say."""
-DROP_REASONS = frozenset(("buffer_full", "closed", "invalid", "not_refined", "shed", "spool_lost", "too_large"))
-"""What our own producers say. Others may say anything, and are counted as `other`: who may write must not be able to
-show a text to everybody."""
-OTHER = "other"
 
 
 @dataclass(slots=True)
@@ -138,7 +135,7 @@ def _of_partition(found: Vitals, partition: Mapping[str, Any]) -> None:
         found.put(name, partition.get(member), *labels)
     dropped: Counter[str] = Counter()
     for reason, count in partition.get("dropped", {}).items():
-        dropped[reason if reason in DROP_REASONS else OTHER] += count
+        dropped[known(reason)] += count
     for reason, count in dropped.items():
         found.put("monitoring_events_dropped", count, *labels, reason)
     lag = partition["lag"]

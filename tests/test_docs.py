@@ -13,6 +13,8 @@ import click
 import pytest
 
 from monitoring.api.app import ROUTES
+from monitoring.pipeline.alerts.defaults import defaults
+from monitoring.pipeline.alerts.rule import BUILT_IN
 from monitoring.pipeline.settings import TABLE
 from tests import reference
 
@@ -52,6 +54,19 @@ def test_the_generated_parts_are_current(page: str) -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     assert [row.name for row in TABLE if f"| `{row.name}` |" not in text] == []
+
+
+def test_every_rule_that_comes_with_the_product_has_a_runbook_and_those_about_itself_name_it() -> None:
+    text = (ROOT / "docs" / "runbooks.md").read_text()
+    listed = (ROOT / "docs" / "alerts.md").read_text()
+    sections = {part.split("\n", 1)[0]: part for part in text.split("\n## ")[1:]}
+    assert list(sections) == [rule.name for rule in defaults()]
+    for rule in defaults():
+        for part in ("Means", "Look at", "Do", "Quiet"):
+            assert f"**{part}**: " in sections[rule.name], rule.name
+        assert f"| {rule.name} |" in listed
+        if rule.kind in BUILT_IN:
+            assert rule.annotations["runbook"] == f"docs/runbooks.md#{rule.name.lower().replace(' ', '-')}"
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -25,7 +25,7 @@ from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.durations import seconds_of
 from monitoring.pipeline.alerts.files import dumps as to_yaml
 from monitoring.pipeline.alerts.files import parse
-from monitoring.pipeline.alerts.rule import Rule
+from monitoring.pipeline.alerts.rule import BUILT_IN, Rule
 from monitoring.pipeline.alerts.silence import matchers_of
 from monitoring.pipeline.bus.embedded import locate
 from monitoring.pipeline.bus.streams import Streams, connect
@@ -210,7 +210,7 @@ def alerts_silence(matchers: tuple[str, ...], length: str, reason: str, expire: 
 def alerts_export() -> None:
     """All rules as a YAML file, on standard output; as `monitoring alerts rules export`."""
     found = desk(settings_table.load()).listing()["rules"]
-    click.echo(to_yaml([members_of(each) for each in found if each["kind"] != "delivery"]), nl=False)
+    click.echo(to_yaml([members_of(each) for each in found if each["kind"] not in BUILT_IN]), nl=False)
 
 
 @alerts.command("test")

@@ -9,7 +9,7 @@ from monitoring.cli import local
 from monitoring.cli.access import Remote, is_local, remote
 from monitoring.cli.alerting import base_url, me, opened
 from monitoring.pipeline.alerts.reading import MEMBERS, rule_of
-from monitoring.pipeline.alerts.rule import Rule
+from monitoring.pipeline.alerts.rule import BUILT_IN, Rule
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store import references, rule_files
@@ -71,7 +71,7 @@ def rule_there(of: Desk, name: str) -> dict[str, Any]:
 def members_of(shown: Mapping[str, Any]) -> Rule:
     """The rule that the API shows so."""
     members = {name: value for name, value in shown.items() if name in MEMBERS}
-    return rule_of(members, built_in=members.get("kind") == "delivery")
+    return rule_of(members, built_in=members.get("kind") in BUILT_IN)
 
 
 class _Here:

@@ -15,7 +15,7 @@ from monitoring.pipeline import settings as settings_table
 from monitoring.pipeline.alerts.files import MAX_BYTES, parse
 from monitoring.pipeline.alerts.files import dumps as to_yaml
 from monitoring.pipeline.alerts.reading import rule_of
-from monitoring.pipeline.alerts.rule import Rule
+from monitoring.pipeline.alerts.rule import BUILT_IN, Rule
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.store import references
 
@@ -117,7 +117,7 @@ def rules_edit(name: str, pairs: tuple[str, ...], unset: tuple[str, ...], as_jso
     before = members_of(rule_there(of, name))
     if pairs or unset:
         kept = {member: value for member, value in before.describe().items() if member not in unset}
-        after = rule_of(_with(kept, pairs), built_in=before.kind == "delivery")
+        after = rule_of(_with(kept, pairs), built_in=before.kind in BUILT_IN)
     else:
         after = _edited(before)
     made = of.replace(after)
@@ -126,7 +126,7 @@ def rules_edit(name: str, pairs: tuple[str, ...], unset: tuple[str, ...], as_jso
 
 def _edited(before: Rule) -> Rule:
     """What somebody makes of it in an editor. Raises PermanentError."""
-    if before.kind == "delivery":
+    if before.kind in BUILT_IN:
         raise PermanentError(f"name: {before.name!r} is built in: change its members with --set")
     shown = to_yaml([before])
     text = click.edit(shown, extension=".yaml")
@@ -180,10 +180,10 @@ def _switched(name: str, *, enabled: bool) -> dict[str, Any]:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Into this file; else standard output.")
 def rules_export(names: tuple[str, ...], output: Path | None) -> None:
-    """Rules as a YAML file that MONITORING_RULES_DIR and `import` take: those named, else all but the built-in one."""
+    """Rules as a YAML file that MONITORING_RULES_DIR and `import` take: those named, else all but the built-in ones."""
     of = desk(settings_table.load())
     wanted = [rule_there(of, name) for name in names] or of.listing()["rules"]
-    text = to_yaml([members_of(each) for each in wanted if each["kind"] != "delivery"])
+    text = to_yaml([members_of(each) for each in wanted if each["kind"] not in BUILT_IN])
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -15,7 +15,7 @@ from monitoring.pipeline.alerts.evaluate_logs import COUNT, labels_of
 from monitoring.pipeline.alerts.evaluate_metric import groups
 from monitoring.pipeline.alerts.moving import Moved, moved
 from monitoring.pipeline.alerts.observation import Finding, Observation
-from monitoring.pipeline.alerts.rule import Rule, fingerprint
+from monitoring.pipeline.alerts.rule import BUILT_IN, Rule, fingerprint
 from monitoring.pipeline.clock import rfc3339
 from monitoring.pipeline.errors import PermanentError
 from monitoring.pipeline.query.limits import Deadline
@@ -86,8 +86,8 @@ def backtest(rule: Rule, sources: Sources, start: int, end: int, deadline: Deadl
     """When the rule would have fired in [start, end), nanoseconds since 1970. Raises PermanentError."""
     if not 0 < end - start <= LONGEST_NS:
         raise PermanentError(f"since: from a moment ago to {LONGEST_NS // (86_400 * _SECOND)} days back, like -7d")
-    if rule.kind == "delivery":
-        raise PermanentError("rule: what could not be delivered is no history of events")
+    if rule.kind in BUILT_IN:
+        raise PermanentError("rule: what the product does itself is no history of events")
     step = max(rule.interval_seconds * _SECOND, -(-(end - start) // MOST_STEPS))
     made = Backtest(rule, start, end, step)
     if rule.kind == "metric":

@@ -71,6 +71,10 @@ class Sources(Protocol):
         """Channels with notices that failed since a moment, and how many."""
         ...
 
+    def own(self, fact: str, now_ns: int) -> Sequence[tuple[Mapping[str, str], float | None]]:
+        """How the product itself is doing, by its own books: the groups of one of `rule.FACTS`."""
+        ...
+
     def seen(self, rule: str) -> dict[str, Seen]:
         """Groups that a rule remembers."""
         ...

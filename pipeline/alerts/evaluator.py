@@ -22,11 +22,17 @@ def _delivery(looking: Looking, sources: Sources) -> Evaluation:
     return Evaluation(observed(looking, [({"channel": name}, float(count)) for name, count in failed.items()], 0.0))
 
 
+def _status(looking: Looking, sources: Sources) -> Evaluation:
+    """How the product itself is doing now: what is wrong with ingest must not wait for ingest to be told."""
+    return Evaluation(observed(looking, sources.own(looking.rule.expr, looking.at)))
+
+
 _KINDS: dict[str, tuple[Evaluator, tuple[str, ...]]] = {
     "metric": (evaluate_metric.evaluate, ("metrics",)),
     "logs": (evaluate_logs.evaluate, ("logs",)),
     "heartbeat": (evaluate_heartbeat.evaluate, ("logs", "metrics")),
     "delivery": (_delivery, ()),
+    "status": (_status, ()),
 }
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from monitoring.pipeline.alerts.durations import LONGEST_SECONDS, duration, seconds_of
 from monitoring.pipeline.alerts.rule import (
+    BUILT_IN,
     CONDITIONS,
+    FACTS,
     KINDS,
     NO_DATA,
     OPERATORS,
@@ -33,14 +35,14 @@ MEMBERS = (
 )  # fmt: skip
 _ANNOTATIONS = ("summary", "description", "runbook")
 _ONLY_FOR = {
-    "expr": ("metric",),
+    "expr": ("metric", "status"),
     "query": ("logs", "heartbeat"),
     "condition": ("logs",),
     "window": ("logs", "heartbeat"),
     "group_by": ("logs", "heartbeat"),
-    "operator": ("metric", "logs"),
-    "threshold": ("metric", "logs"),
-    "recovery": ("metric", "logs"),
+    "operator": ("metric", "logs", "status"),
+    "threshold": ("metric", "logs", "status"),
+    "recovery": ("metric", "logs", "status"),
     "established": ("heartbeat",),
 }
 _FIX_FOR = {
@@ -67,13 +69,14 @@ def rule_of(members: Any, *, built_in: bool = False) -> Rule:
     for name in given:
         if name not in MEMBERS:
             raise RuleInvalid.unknown(name, MEMBERS)
-    kind = _choice(given, "kind", KINDS if built_in else KINDS[:3], None)
+    kinds = KINDS if built_in else tuple(kind for kind in KINDS if kind not in BUILT_IN)
+    kind = _choice(given, "kind", kinds, None)
     _fits_kind(given, kind)
     condition = _choice(given, "condition", CONDITIONS, "threshold")
     return Rule(
         name=_text(given, "name", _NAME, "1 to 100 letters, digits, blanks and . : ( ) - and the like"),
         kind=kind,
-        expr=_expression(given) if kind == "metric" else "",
+        expr=_looked_at(given, kind),
         query=_query(given),
         condition=condition,
         window_seconds=_seconds(given, "window", 300, 1),
@@ -111,8 +114,9 @@ def _limits(given: Mapping[str, Any], kind: str, condition: str) -> dict[str, An
         if condition == "zero":
             return {"operator": "==", "threshold": 0.0}
         return {"operator": ">=", "threshold": float(_seconds(given, "window", 300, 1)) if kind == "heartbeat" else 1.0}
-    if threshold is None and kind == "logs":
-        raise RuleInvalid("threshold", "is needed", "how many events are an alert, like 10")
+    if threshold is None and kind in ("logs", "status"):
+        fix = "how many events are an alert, like 10" if kind == "logs" else "the value that is an alert"
+        raise RuleInvalid("threshold", "is needed", fix)
     if recovery is not None:
         if threshold is None:
             raise RuleInvalid("recovery", "there is no threshold to recover from", "add threshold, or leave it out")
@@ -123,6 +127,12 @@ def _limits(given: Mapping[str, Any], kind: str, condition: str) -> dict[str, An
                 "recovery", f"{recovery:g} with {operator} {threshold:g}", f"a value {side} the threshold"
             )
     return {"operator": operator, "threshold": threshold, "recovery": recovery}
+
+
+def _looked_at(given: Mapping[str, Any], kind: str) -> str:
+    if kind == "status":
+        return _choice(given, "expr", FACTS, None)
+    return _expression(given) if kind == "metric" else ""
 
 
 def _expression(given: Mapping[str, Any]) -> str:

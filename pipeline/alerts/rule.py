@@ -4,6 +4,7 @@ metric      a PromQL expression; each series of its answer is an alert of its ow
 logs        a search: how many events of a window match, or messages of a kind never seen before
 heartbeat   a service or host that was there has fallen silent
 delivery    notifications that could not be delivered; built in
+status      how the product itself is doing, by its own books; built in
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from monitoring.pipeline.alerts.durations import duration
 from monitoring.pipeline.errors import PermanentError
 
 __all__ = [
+    "BUILT_IN",
     "CONDITIONS",
+    "FACTS",
     "KINDS",
     "NO_DATA",
     "OPERATORS",
@@ -33,7 +36,14 @@ __all__ = [
     "fingerprint",
 ]
 
-KINDS = ("metric", "logs", "heartbeat", "delivery")
+KINDS = ("metric", "logs", "heartbeat", "delivery", "status")
+BUILT_IN = ("delivery", "status")
+"""Kinds of which only the product makes rules; those can be changed and removed like any other."""
+FACTS = (
+    "ingest_lag_seconds", "dead_letters_last_hour", "dropped_last_hour", "disk_free_reserves", "books_residual",
+)  # fmt: skip
+"""What `expr` of a status rule can be. By signal, what was dropped also by reason; `disk_free_reserves` is free
+space in multiples of MONITORING_DISK_RESERVE."""
 SEVERITIES = ("info", "warning", "critical")
 NO_DATA = ("ok", "alert", "keep")
 CONDITIONS = ("threshold", "zero", "new_pattern")
@@ -155,7 +165,7 @@ class Rule:
     def describe(self) -> dict[str, Any]:
         """As JSON members, those that do not apply to its kind left out."""
         members: dict[str, Any] = {"name": self.name, "kind": self.kind}
-        if self.kind == "metric":
+        if self.kind in ("metric", "status"):
             members["expr"] = self.expr
         if self.kind == "logs":
             members |= {"query": self.query, "condition": self.condition}
@@ -163,7 +173,7 @@ class Rule:
             members |= {"query": self.query, "established": duration(self.established_seconds)}
         if self.kind in ("logs", "heartbeat"):
             members |= {"window": duration(self.window_seconds), "group_by": list(self.group_by)}
-        if self.kind in ("metric", "logs") and self.condition == "threshold":
+        if self.kind in ("metric", "logs", "status") and self.condition == "threshold":
             members |= {"operator": self.operator, "threshold": self.threshold, "recovery": self.recovery}
         if self.remembers:
             members["lookback"] = duration(self.lookback_seconds)

@@ -3,8 +3,8 @@
 `Control` is the open file. What it holds has a module for each noun beside this one: keys.py the API keys,
 promises.py the idempotency records, searches.py the saved searches, sessions.py the browser sessions, audit.py
 the audit log, outbox.py the notices, channels.py where those go, derived_metrics.py what is derived from logs,
-rules.py, alerts.py, seen.py and silences.py what is wrong and who was told, purges.py what is to be purged, history.py
-how long what happened is kept.
+rules.py, alerts.py, seen.py, rises.py and silences.py what is wrong and who was told, purges.py what is to be
+purged, history.py how long what happened is kept.
 Commits are fsynced (`synchronous=FULL`): a revoked key must stay revoked, and what was promised under an
 Idempotency-Key must be kept over a power cut.
 """
@@ -128,6 +128,11 @@ _MIGRATIONS = (
     CREATE TRIGGER transition_remains BEFORE DELETE ON transition
         WHEN OLD.at > (unixepoch() - 30 * 86400) * 1000000000 BEGIN SELECT RAISE(ABORT, 'history is kept'); END;
     CREATE INDEX alert_ended ON alert(updated) WHERE state = 'resolved';
+    """,
+    """
+    CREATE TABLE rise(
+        name TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, total INTEGER NOT NULL, by INTEGER NOT NULL,
+        PRIMARY KEY(name, key, at)) WITHOUT ROWID;
     """,
 )
 """Each entry brings the file from version i to i + 1 (`PRAGMA user_version`); entries are never edited."""

@@ -12,6 +12,7 @@ from monitoring.pipeline.query.completeness import complete_through
 from monitoring.pipeline.settings import Settings
 from monitoring.pipeline.store.control import Control
 from monitoring.pipeline.store.interface import LogStore
+from monitoring.pipeline.store.rises import Rises
 from monitoring.pipeline.store.seen import Seen, seen_of
 
 __all__ = ["Observing"]
@@ -65,6 +66,12 @@ class Observing:
             "SELECT channel, count(*) FROM outbox WHERE state = 'failed' AND ended >= ? GROUP BY channel", since_ns
         )
         return {str(channel): int(count) for channel, count in rows}
+
+    def own(self, fact: str, now_ns: int) -> Sequence[tuple[Mapping[str, str], float | None]]:
+        """See Sources."""
+        from monitoring.pipeline.own_status import look  # not for a job without a rule that asks
+
+        return look(fact, self._settings, self.logs.catalog, self._streams(), Rises(self._control), now_ns=now_ns)
 
     def seen(self, rule: str) -> dict[str, Seen]:
         """See Sources."""

@@ -46,7 +46,7 @@ export interface Happened {
 
 export interface Rule {
   name: string;
-  kind: "metric" | "logs" | "heartbeat" | "delivery";
+  kind: "metric" | "logs" | "heartbeat" | "delivery" | "status";
   expr?: string;
   query?: string;
   condition?: string;
@@ -169,6 +169,7 @@ const OF_OTHERS: Record<Rule["kind"], readonly string[]> = {
   logs: ["expr", "established"],
   heartbeat: ["expr", "condition", "operator", "threshold", "recovery"],
   delivery: ["expr", "query", "condition", "window", "group_by"],
+  status: ["query", "condition", "window", "group_by", "established"],
 };
 
 /** A rule as the API takes it: whatever it had, without what is only shown, what other kinds have, and what is empty. */

@@ -20,6 +20,10 @@ const KINDS = [
   ["logs", "lines are too many, or too few"],
   ["heartbeat", "a service or host falls silent"],
 ] as const;
+const BUILT_IN: Partial<Record<Rule["kind"], string>> = {
+  delivery: "notifications cannot be delivered",
+  status: "the product itself is in trouble",
+};
 const SEVERITIES = ["info", "warning", "critical"].map((one) => [one, one] as const);
 const OPERATORS = [">", ">=", "<", "<=", "==", "!="].map((one) => [one, one] as const);
 const NO_DATA = [
@@ -52,7 +56,8 @@ export function RuleEditor({ rule: given, fresh, may, onClose }: { rule: Rule; f
     if ((await run("DELETE", `/api/v1/rules/${encodeURIComponent(given.name)}`)) !== undefined) onClose();
   };
   const condition = rule.kind === "logs" ? (rule.condition ?? "threshold") : "threshold";
-  const counted = rule.kind !== "heartbeat" && condition === "threshold";
+  const counted = rule.kind !== "heartbeat" && rule.kind !== "delivery" && condition === "threshold";
+  const builtIn = BUILT_IN[rule.kind];
   const names = channels.data?.channels.map((one) => one.name) ?? [];
   const others = rules.data?.rules.map((one) => one.name).filter((one) => one !== given.name) ?? [];
   const parts = { rule, set, problem, channels: names, rules: others };
@@ -64,12 +69,12 @@ export function RuleEditor({ rule: given, fresh, may, onClose }: { rule: Rule; f
         <fieldset disabled={!may} className="flex flex-col gap-3">
           <div className="grid gap-3 sm:grid-cols-3">
             <TextField label="Name" value={rule.name} onChange={(event) => set({ name: event.target.value })} problem={problem("name")} required readOnly={!fresh} />
-            <Choice label="When" options={KINDS} value={rule.kind} disabled={!fresh} onChange={(event) => set({ kind: event.target.value as Rule["kind"] })} />
+            <Choice label="When" options={builtIn ? [[rule.kind, builtIn]] : KINDS} value={rule.kind} disabled={!fresh} onChange={(event) => set({ kind: event.target.value as Rule["kind"] })} />
             <Choice label="Severity" options={SEVERITIES} value={rule.severity} onChange={(event) => set({ severity: event.target.value as Severity })} />
           </div>
           {rule.kind === "metric" ? (
             <ExpressionBox label="Expression" value={rule.expr ?? ""} wrong={problem("expr") ?? null} onSubmit={(expr) => set({ expr })} inForm />
-          ) : (
+          ) : builtIn ? null : (
             <SearchBox query={rule.query ?? ""} range={DAY} attributes={[]} error={error} onSearch={(query) => set({ query })} inForm />
           )}
           <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
@@ -77,8 +82,8 @@ export function RuleEditor({ rule: given, fresh, may, onClose }: { rule: Rule; f
             {counted && <Choice label="Is" options={OPERATORS} value={rule.operator ?? ">="} onChange={(event) => set({ operator: event.target.value })} />}
             {counted && <TextField label="Threshold" inputMode="decimal" value={rule.threshold ?? ""} onChange={(event) => set({ threshold: number(event.target.value) })} problem={problem("threshold")} />}
             {counted && <TextField label="Ends at" hint="Empty: at the threshold" inputMode="decimal" value={rule.recovery ?? ""} onChange={(event) => set({ recovery: number(event.target.value) })} problem={problem("recovery")} />}
-            {rule.kind !== "metric" && <TextField label="Window" hint="Like 5m" value={rule.window ?? "5m"} onChange={(event) => set({ window: event.target.value })} problem={problem("window")} />}
-            {rule.kind !== "metric" && <TextField label="For each" hint="Fields, like service" value={rule.group_by?.join(", ") ?? ""} onChange={(event) => set({ group_by: event.target.value.split(",").map((one) => one.trim()).filter(Boolean) })} problem={problem("group_by")} />}
+            {rule.kind !== "metric" && !builtIn && <TextField label="Window" hint="Like 5m" value={rule.window ?? "5m"} onChange={(event) => set({ window: event.target.value })} problem={problem("window")} />}
+            {rule.kind !== "metric" && !builtIn && <TextField label="For each" hint="Fields, like service" value={rule.group_by?.join(", ") ?? ""} onChange={(event) => set({ group_by: event.target.value.split(",").map((one) => one.trim()).filter(Boolean) })} problem={problem("group_by")} />}
             <TextField label="For" hint="How long before it fires" value={rule.for ?? "0s"} onChange={(event) => set({ for: event.target.value })} problem={problem("for")} />
             <TextField label="Every" hint="How often it is looked at" value={rule.interval ?? "60s"} onChange={(event) => set({ interval: event.target.value })} problem={problem("interval")} />
             <TextField label="Cooldown" hint="Not told again sooner" value={rule.cooldown ?? "5m"} onChange={(event) => set({ cooldown: event.target.value })} problem={problem("cooldown")} />
@@ -134,5 +139,6 @@ function Preview({ rule }: { rule: Rule }): ReactNode {
       </div>
     ) : null;
   }
+  if (rule.kind in BUILT_IN) return null;
   return <LogPreview query={rule.query ?? ""} />;
 }

@@ -27,7 +27,7 @@ export function StateBadge({ alert }: { alert: Pick<Alert, "state" | "acknowledg
 /** The measured value with what it is measured against, in the unit of the rule's expression. */
 export function valueWords(alert: Alert, rule: Rule | undefined): string {
   if (alert.value === null) return "";
-  const unit = rule?.kind === "metric" && rule.expr ? unitOf(rule.expr) : alert.kind === "heartbeat" ? "seconds" : "count";
+  const unit = (rule?.kind === "metric" || rule?.kind === "status") && rule.expr ? unitOf(rule.expr) : alert.kind === "heartbeat" ? "seconds" : "count";
   return `${inUnit(alert.value, unit)}${alert.threshold === null ? "" : ` (${SIGNS[alert.operator ?? ">="] ?? alert.operator} ${inUnit(alert.threshold, unit)})`}`;
 }
 

@@ -104,5 +104,5 @@ function conditionOf(rule: Rule): string {
   if (rule.kind === "logs" && rule.condition === "new_pattern") return `${rule.query || "all events"}: a kind of message not seen in ${rule.lookback ?? "1d"}`;
   if (rule.kind === "heartbeat") return `silence of ${rule.query || "any service"} for ${rule.window ?? "5m"}`;
   const against = rule.threshold === null || rule.threshold === undefined ? "" : `${SIGNS[rule.operator ?? ">="] ?? rule.operator} ${rule.kind === "metric" && rule.expr ? inUnit(rule.threshold, unitOf(rule.expr)) : rule.threshold}`;
-  return rule.kind === "metric" ? `${rule.expr ?? ""} ${against}` : `${rule.query || "all events"} ${against} in ${rule.window ?? "5m"}`;
+  return rule.kind === "metric" || rule.kind === "status" ? `${rule.expr ?? ""} ${against}` : `${rule.query || "all events"} ${against} in ${rule.window ?? "5m"}`;
 }
