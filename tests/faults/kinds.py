@@ -179,9 +179,13 @@ def _fail_at_maintenance(point: str) -> Callable[[Product, random.Random], None]
 
 
 def _fail_at_alert(point: str) -> Callable[[Product, random.Random], None]:
-    """Kill who evaluates rules or delivers notices. Series of another producer are soon beyond the first level."""
+    """Kill who evaluates rules or delivers notices. Series of another producer are soon beyond the first level.
+
+    The clock is set right: behind by hours, the product takes what is counted now for what is still to come.
+    """
 
     def strike(product: Product, chance: random.Random) -> None:
+        product.set_clock(0)
         file = product.points / point
         file.touch()
         _kill_counting(product, chance)
