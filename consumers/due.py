@@ -41,10 +41,11 @@ class AlertsDue:
         return found
 
     def _rules_due(self) -> bool:
-        due = next_due(self._control)
+        now = self._now_ns()
+        due = next_due(self._control, now)
         if due is None:
             return not self._control.rows("SELECT 1 FROM rule_default LIMIT 1")
-        return due <= self._now_ns()
+        return due <= now
 
     def _files_changed(self, now: float) -> bool:
         if self._looked_at is not None and now - self._looked_at < LOOK_SECONDS:

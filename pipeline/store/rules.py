@@ -27,6 +27,14 @@ _SELECT = (
     "SELECT name, source, file, line, data, due, claim, status, note, evaluated, took_ms, groups, changed, changed_by"
     " FROM rule"
 )
+_CLOCK_STEP_NS = 2 * _SECOND
+"""So far a clock may be set back without a rule being due for it."""
+_DUE = (
+    "CASE WHEN claimed_until > :now AND claimed_until <= :claims THEN claimed_until"
+    " WHEN ifnull(evaluated, changed) > :ahead THEN 0 ELSE due END"
+)
+"""When a rule is due that nobody is at: at once where it was evaluated, or taken, under a clock that was ahead: else
+nobody would hear of anything until the clock has come that far again."""
 
 
 class RuleExists(PermanentError):
@@ -147,9 +155,9 @@ class Rules:
         now, token = self._now_ns(), secrets.token_hex(8)
         with self._control.transaction() as connection:
             connection.execute(
-                "UPDATE rule SET claim = ?1, claimed_until = ?2 WHERE name IN (SELECT name FROM rule"
-                " WHERE enabled AND due <= ?3 AND claimed_until <= ?3 ORDER BY due LIMIT ?4)",
-                (token, now + CLAIM_NS, now, limit),
+                "UPDATE rule SET claim = :token, claimed_until = :until WHERE name IN (SELECT name FROM rule"  # noqa: S608 - a constant
+                f" WHERE enabled AND {_DUE} <= :now ORDER BY due LIMIT :limit)",
+                {"token": token, "until": now + CLAIM_NS, "limit": limit, **_bounds(now)},
             )
             return [_stored(row) for row in connection.execute(_SELECT + " WHERE claim = ?", (token,))]
 
@@ -168,9 +176,9 @@ class Rules:
         return found
 
 
-def next_due(control: Control) -> int | None:
+def next_due(control: Control, now: int) -> int | None:
     """When the next rule is due that nobody is at, nanoseconds since 1970; None where no rule is enabled."""
-    found = control.rows("SELECT min(max(due, claimed_until)) FROM rule WHERE enabled")[0][0]
+    found = control.rows(f"SELECT min({_DUE}) FROM rule WHERE enabled", **_bounds(now))[0][0]  # noqa: S608 - a constant
     return None if found is None else int(found)
 
 
@@ -214,3 +222,7 @@ def _writable(found: Stored) -> None:
 
 def _stored(row: Sequence[Any]) -> Stored:
     return Stored(Rule.from_json(row[4]), row[1], row[2], row[3], *row[5:])
+
+
+def _bounds(now: int) -> dict[str, int]:
+    return {"now": now, "claims": now + CLAIM_NS + _CLOCK_STEP_NS, "ahead": now + _CLOCK_STEP_NS}

@@ -14,6 +14,7 @@ import pytest
 from orjson import loads
 
 from monitoring.consumers.alerts import Evaluating
+from monitoring.consumers.due import AlertsDue
 from monitoring.pipeline import settings
 from monitoring.pipeline.alerts.backtest import backtest
 from monitoring.pipeline.alerts.defaults import defaults
@@ -383,3 +384,21 @@ def test_metrics_are_signs_of_life_live_and_in_a_backtest(desk):
     assert abs(firings["shop"].active - lived["shop"]) <= MINUTE
     assert firings["mail"].active < firings["shop"].active - 300 * SECOND
     assert [note for note in tested.notes if "metrics since" in note]
+
+
+def test_rules_are_due_at_once_when_a_clock_that_was_ahead_is_set_right(desk):
+    """Else nobody would be told of anything until the clock has come that far again."""
+    hours = 11 * 3600
+    due = AlertsDue(desk.chosen, desk.control, now_ns=lambda: desk.now)
+    desk.rule(threshold=1, interval="5s")
+    assert desk.turn() == 1 and desk.turn(hours) == 1
+    desk.now -= hours * SECOND
+    assert due._rules_due()
+    assert desk.turn(0) == 1 and desk.turn(0) == 0  # once, and then as always
+    desk.now += hours * SECOND
+    assert len(desk.rules.claim(10)) == 1  # by a worker that dies
+    desk.now -= hours * SECOND
+    assert desk.turn(5) == 1
+    desk.now += 5 * SECOND
+    assert len(desk.rules.claim(10)) == 1
+    assert desk.rules.claim(10) == [] and not due._rules_due()  # somebody is at it

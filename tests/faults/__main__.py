@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.faults.bus import Bus
 from tests.faults.campaign import Campaign, Outcome
 from tests.faults.cluster_bus import ClusterBus
 from tests.faults.cluster_kinds import possible_of_cluster
 from tests.faults.kinds import possible
-from tests.faults.product import Bus
 
 
 def main() -> int:

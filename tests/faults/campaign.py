@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import checker
+from tests.faults.bus import Bus
 from tests.faults.kinds import Kind, possible
-from tests.faults.product import Bus, Product
+from tests.faults.product import Product
 
 __all__ = ["Campaign", "Outcome"]
 

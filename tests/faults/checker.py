@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults import evidence, metric_checker
+from tests.faults import alarm_checker, evidence, metric_checker
 from tests.faults.books import check_catalog, check_chain, name_of
 from tests.faults.journal import FIELDS, SUFFIX, Account, content_sha, parse_key, raw_sha, read_journal
 from tests.faults.report import Report
@@ -44,6 +44,7 @@ def check(data: Path, journals: Path) -> Report:
     _check_accounts(accounts, report)
     check_catalog(data, "logs", report)
     metric_checker.check(data, journals, report)
+    alarm_checker.check(journals, report)
     return report
 
 

@@ -20,7 +20,7 @@ import redis
 from monitoring.pipeline.bus.streams import connect
 from monitoring.pipeline.errors import BusUnavailable
 from tests.cluster import ClusterServer, ValkeyCluster
-from tests.faults.product import PARTITIONS, Bus, streams, wait_until
+from tests.faults.bus import PARTITIONS, Bus, streams, wait_until
 
 __all__ = ["NODE_TIMEOUT_SECONDS", "ClusterBus", "Networks"]
 

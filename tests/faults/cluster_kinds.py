@@ -13,9 +13,10 @@ import psutil
 import redis
 
 from tests.cluster import ClusterServer
+from tests.faults.bus import PARTITIONS, wait_until
 from tests.faults.cluster_bus import NODE_TIMEOUT_SECONDS, ClusterBus, settle, stream
 from tests.faults.kinds import Kind
-from tests.faults.product import PARTITIONS, Product, wait_until
+from tests.faults.product import Product
 
 __all__ = ["possible_of_cluster"]
 

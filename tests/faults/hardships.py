@@ -7,7 +7,8 @@ import random
 import time
 
 from tests.faults import workload
-from tests.faults.product import PARTITIONS, Product, wait_until
+from tests.faults.bus import PARTITIONS, streams, wait_until
+from tests.faults.product import Product
 
 __all__ = [
     "emit_a_killer", "kill_bus_and_producer", "kill_everything", "run_ids_backwards", "set_clock", "tear_bus_file",
@@ -49,8 +50,7 @@ def run_ids_backwards(product: Product, chance: random.Random) -> None:
     """The server's clock was ahead and is set right as it loses everything: new ids are below those already seen."""
     client = product.bus.client
     ahead = int((time.time() + chance.uniform(60, 86_400)) * 1000)
-    for number in range(PARTITIONS):
-        stream = f"monitoring:{{logs:{number}}}"
+    for stream in streams():
         pipe = client.pipeline(transaction=True)
         pipe.xadd(stream, {"nobody": "sees"}, id=f"{ahead}-0")
         pipe.xdel(stream, f"{ahead}-0")

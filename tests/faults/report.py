@@ -28,7 +28,12 @@ class Report:
     unacknowledged_absent: int = 0
     counted: int = 0
     counted_acknowledged: int = 0
+    derived: int = 0
     metric_segments: int = 0
+    rollups: int = 0
+    alerts: int = 0
+    notices: int = 0
+    copies: int = 0
     letters: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)

@@ -326,7 +326,17 @@ def test_a_catalog_that_disagrees_is_found(copy):
 
 def test_the_checker_shares_no_code_with_the_product():
     here = Path(__file__).parent
-    for name in ("checker", "metric_checker", "books", "report", "evidence", "journal", "counts"):
+    for name in (
+        "checker",
+        "metric_checker",
+        "alarm_checker",
+        "derived",
+        "books",
+        "report",
+        "evidence",
+        "journal",
+        "counts",
+    ):
         assert not re.search(r"^\s*(from|import) monitoring\b", (here / f"{name}.py").read_text(), re.MULTILINE), name
 
 

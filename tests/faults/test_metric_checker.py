@@ -13,15 +13,19 @@ import pytest
 from monitoring.pipeline.events.delta import family_text
 from monitoring.pipeline.store.catalog import Catalog
 from monitoring.pipeline.store.lease import Holder
+from monitoring.pipeline.store.metric_levels import LEVELS
 from monitoring.pipeline.store.metric_pack import pack_all
+from monitoring.pipeline.store.metric_rollup import build
 from monitoring.pipeline.store.metrics import SqliteMetricStore
-from monitoring.pipeline.store.partition import Limits
+from monitoring.pipeline.store.partition import Limits, acquire
 from tests.deltas import T, delta, frame
 from tests.faults import metric_checker
 from tests.faults.counts import CountsJournal, last_round, read_counts
+from tests.faults.derived import DERIVED
 from tests.faults.metric_checker import FAMILY
 from tests.faults.report import Report
-from tests.frames import Sender, entry
+from tests.frames import Sender, entry, event
+from tests.metricstore import fill
 
 ROUNDS = 12
 SECOND = 10**9
@@ -171,3 +175,29 @@ def test_a_torn_last_line_is_left_out_and_newest_lines_are_found(copy):
     assert read_counts(path).acknowledged == ROUNDS - 2
     assert (last_round(path, "m"), last_round(path, "a"), last_round(path, "s")) == (ROUNDS - 1, ROUNDS - 3, -1)
     assert last_round(path.with_name("none"), "m") == -1
+
+
+def test_a_roll_up_that_comes_to_something_else_than_its_segment_is_found(copy):
+    path = copy / "data/metrics/p0/000001.db"
+    made = build(path, LEVELS[0], None, lambda: False)
+    assert made is not None
+    assert checked(copy).findings == {}
+    assert checked(copy).rollups == 1
+    with contextlib.closing(sqlite3.connect(made.path)) as connection:
+        connection.execute("UPDATE packed SET total = total + 1 WHERE id = (SELECT min(id) FROM packed)")
+        connection.commit()
+    assert checked(copy).findings == {"roll-up": 1}
+
+
+@pytest.mark.parametrize(("counted", "findings"), [(3, {}), (2, {"derived": 1}), (5, {"derived": 2})])
+def test_what_is_derived_of_events_is_as_many_as_they_are(tmp_path, counted, findings):
+    (tmp_path / "journals").mkdir()
+    data = tmp_path / "data"
+    family = family_text(name=DERIVED, kind="counter")
+    fill(data, [delta(1, family=family)._replace(service="api")] * counted)
+    with contextlib.closing(Catalog(data / "catalog.db")) as catalog:
+        logs = acquire(catalog, "logs", 0, LIMITS, now_ns=lambda: T)
+        assert logs is not None
+        logs.write(logs.admit([entry(Sender(3).frame([event(number) for number in range(3)]))]))
+        logs.release()
+    assert checked(tmp_path).findings == findings
