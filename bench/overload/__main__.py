@@ -38,6 +38,7 @@ __all__ = ["main"]
 TIMES = 10
 HTTP = "overload-http"
 _SETTINGS = {
+    "MONITORING_PARTITIONS": "1",  # of several each has its share of the rate, and two lanes may choose the same
     "MONITORING_STREAM_LENGTH": "16",
     "MONITORING_SPOOL_BYTES": "1M",
     "MONITORING_RATE_KEY": "0",
