@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale soak \
+.PHONY: help run demo test lint bench bench-sdk bench-search bench-metrics bench-api bench-protocols bench-scale soak overload \
   test-faults test-faults-cluster test-faults-notify test-clickhouse test-compat test-browser dashboard dashboard-check \
   bandit audit \
   test-browser-short screenshots docs install clean
@@ -91,6 +91,9 @@ bench-protocols: $(BIN)/.dev  ## events a second over HTTP, by protocol; ARGS="-
 
 bench-api: $(BIN)/.dev  ## the HTTP API: ingest, and 50 readers while events flow; bench/results-api.json
 	$(BIN)/python -m bench.api $(ARGS)
+
+overload: $(BIN)/.dev  ## ten times what the drains take for MINUTES=10, and whether all else goes on; bench/results-overload.json
+	$(BIN)/python -m bench.overload --minutes $(or $(MINUTES),10) $(ARGS)
 
 soak: $(BIN)/.dev  ## the product under mixed load for HOURS=1, and whether anything grows; bench/results-soak.json
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),1) $(ARGS)

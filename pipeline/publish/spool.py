@@ -126,6 +126,11 @@ class Spool:
                 "why nothing is committed (monitoring status)"
             )
 
+    @property
+    def crowded(self) -> bool:
+        """Whether over half of the room is used, as far as this process knows: then what can go has to."""
+        return self._known_bytes > self._max_bytes // 2
+
     def used_bytes(self) -> int:
         """Bytes of all records in the directory."""
         total = 0
@@ -204,6 +209,7 @@ class SpoolLane:
             return
         with _storage(self._path):
             self._roll_back()
+            self._let_go()
             if frames[0].seq > self._last_seq + 1 and self._durable_low < self.low:
                 self._write_head(sync=True)  # the frames between are committed, and a reader must know
             self._undo = (self._files[-1].first, self._files[-1].size) if self._files else (0, 0)
@@ -264,6 +270,21 @@ class SpoolLane:
                 self._files[0].path.unlink(missing_ok=True)
                 self._files.pop(0)
             self._write_head(sync=False)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Delete the newest file too, where all of it is committed and room is short.
+
+        It would only go once it is followed by another, and a full spool takes no other: it would stay full for ever.
+        """
+        if not self._files or self.low < self._last_seq or not self._spool.crowded:
+            return
+        self._roll_back()
+        self._write_head(sync=True)  # with no file left it alone says how far the lane was
+        self._close_file()
+        while self._files:
+            self._files[-1].path.unlink(missing_ok=True)
+            self._files.pop()
 
     def _write_head(self, *, sync: bool) -> None:
         _write_head(self._path, self.signal, self.partition, self.low, sync=sync)

@@ -363,3 +363,33 @@ def test_any_sequence_of_appends_and_releases_is_read_back_from_any_place(
         break
     else:
         assert low == len(made)
+
+
+def test_a_full_spool_of_which_all_is_committed_takes_frames_again(tmp_path: Path) -> None:
+    made = frames(40, size=1000)
+    one, other = frames(1)[0].lane, lane_id(1)
+    shared = spool(tmp_path, max_bytes=20_000)
+    lane, second = shared.create(one, "logs"), shared.create(other, "logs")
+    taken = 0
+    with pytest.raises(StoreFull):
+        for frame in made:
+            lane.append([frame])
+            taken += 1
+    assert 10 < taken < 20
+    with pytest.raises(StoreFull):
+        second.append(frames(1, lane=other, size=1000))
+    lane.release(taken - 1)
+    assert read_after(lane, taken - 1) == [taken]
+    lane.release(taken)
+    assert files(tmp_path) == []
+    second.append(frames(1, lane=other, size=1000))  # what another lane has let go is room for this one
+    lane.append(made[taken : taken + 2])
+    assert read_after(lane, taken) == [taken + 1, taken + 2]
+    lane.close()
+    found = next(each for each in spool(tmp_path).orphans(9) if each.lane == one)
+    assert (found.low, found.last and found.last.seq) == (taken, taken + 2)
+    found.close()
+
+
+def read_after(lane: SpoolLane, after: int) -> list[int]:
+    return [frame.seq for frame in lane.read(after, 9, 1 << 20)]

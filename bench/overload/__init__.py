@@ -1,0 +1,1 @@
+"""Ten times more than the drains take, for minutes."""
