@@ -19,6 +19,7 @@ __all__ = ["MOST_SAMPLES", "body", "default_summary", "links", "sample_query", "
 MOST_SAMPLES = 5
 """Log lines in a notification: what fits a phone's screen."""
 _LONGEST_SAMPLE = 500
+_LONGEST_RUN = 100
 _SECOND = 1_000_000_000
 _SHOWN = ("id", "timestamp", "level", "service", "host", "message", "trace_id", "request_id")
 
@@ -80,6 +81,8 @@ def body(alert: Alert, event: str, found: Mapping[str, str], samples: Sequence[M
 
 def _cut(event: Mapping[str, Any]) -> dict[str, Any]:
     known = {name: event[name] for name in _SHOWN if event.get(name)}
+    if run := (event.get("attributes") or {}).get("run_id"):
+        known["attributes"] = {"run_id": str(run)[:_LONGEST_RUN]}
     return {**known, "message": str(event.get("message", ""))[:_LONGEST_SAMPLE]}
 
 
