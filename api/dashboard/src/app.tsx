@@ -1,33 +1,25 @@
 /** The pages by their addresses. Each is loaded when it is first opened. */
 
-import { Component, lazy, Suspense, type ReactNode } from "react";
+import { Component, Suspense, type ReactNode } from "react";
 import { Route, Routes, useLocation } from "react-router";
 import { Frame } from "./frame/frame";
 import { Login, Starting } from "./frame/login";
+import { deferred } from "./lib/deferred";
 import { SessionGate } from "./lib/session";
 import { Empty, Failure, Waiting } from "./ui/notice";
 
-const LOADERS = {
-  "": () => import("./overview/page"),
-  logs: () => import("./logs/page"),
-  explore: () => import("./explore/page"),
-  runs: () => import("./runs/page"),
-  alerts: () => import("./alerts/page"),
-  pipeline: () => import("./pipeline/page"),
-  admin: () => import("./admin/page"),
-};
-const Overview = lazy(LOADERS[""]);
-const Logs = lazy(LOADERS.logs);
-const Explore = lazy(LOADERS.explore);
-const Runs = lazy(LOADERS.runs);
-const Alerts = lazy(LOADERS.alerts);
-const Pipeline = lazy(LOADERS.pipeline);
-const Admin = lazy(LOADERS.admin);
+const Overview = deferred(() => import("./overview/page"));
+const Logs = deferred(() => import("./logs/page"));
+const Explore = deferred(() => import("./explore/page"));
+const Runs = deferred(() => import("./runs/page"));
+const Alerts = deferred(() => import("./alerts/page"));
+const Pipeline = deferred(() => import("./pipeline/page"));
+const Admin = deferred(() => import("./admin/page"));
+const PAGES: Record<string, { fetch: () => void }> = { "": Overview, logs: Logs, explore: Explore, runs: Runs, alerts: Alerts, pipeline: Pipeline, admin: Admin };
 
 /** Fetch the code of a page while it is still being asked who is there. `path` is without what the API is mounted under. */
 export function preload(path: string): void {
-  const name = path.split("/")[1] ?? "";
-  if (name in LOADERS) void LOADERS[name as keyof typeof LOADERS]().catch(() => undefined); // the page itself tells of it
+  PAGES[path.split("/")[1] ?? ""]?.fetch();
 }
 
 export function App(): ReactNode {

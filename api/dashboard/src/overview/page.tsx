@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, type ReactNode } from "react";
+import { Suspense, type ReactNode } from "react";
 import { Link } from "react-router";
 import { get, serverNow } from "../lib/client";
+import { deferred } from "../lib/deferred";
 import { count, duration, inUnit, several } from "../lib/format";
 import { useRefreshInterval } from "../lib/preferences";
 import { term } from "../lib/query";
@@ -17,7 +18,8 @@ import { PageBody, Panel } from "../ui/panel";
 import { Figure, Figures } from "../ui/table";
 import { useNavigate } from "react-router";
 
-const Trends = lazy(() => import("./trends"));
+const Trends = deferred(() => import("./trends"));
+Trends.fetch();
 
 interface Overview {
   status: "ok" | "degraded" | "down";

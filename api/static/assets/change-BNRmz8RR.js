@@ -1,1 +1,0 @@
-import{M as e,ft as t,ht as n,mt as r}from"./index-Bx_uu9hq.js";var i=n(r(),1);function a(n){let r=t(),[a,o]=(0,i.useState)({busy:!1,error:null}),s=async(t,i,a)=>{o({busy:!0,error:null});try{let s=await e(t,i,a);return o({busy:!1,error:null}),await r.invalidateQueries({queryKey:[n]}),s}catch(e){o({busy:!1,error:e});return}};return{...a,run:s}}export{a as t};
