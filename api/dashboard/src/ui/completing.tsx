@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { Icon, type IconName } from "./icons";
 
 export interface Offer {
@@ -30,8 +30,16 @@ export function CompletingInput({ id, label, placeholder, icon, shortcut, value,
   const [open, setOpen] = useState(false);
   const [chosen, setChosen] = useState(-1);
   const input = useRef<HTMLInputElement>(null);
+  const caret = useRef<number | null>(null);
   const own = useId();
   useEffect(() => setText(value), [value]);
+  // With what was taken and not a frame later: a key that is pressed in between would stand behind the caret.
+  useLayoutEffect(() => {
+    if (caret.current === null) return;
+    input.current?.focus();
+    input.current?.setSelectionRange(caret.current, caret.current);
+    caret.current = null;
+  });
   const { begin, offers } = useOffers(text, cursor, open);
   const shown = open && offers.length > 0;
   const problem = text === value ? wrong : null;
@@ -42,10 +50,7 @@ export function CompletingInput({ id, label, placeholder, icon, shortcut, value,
     setText(next);
     setCursor(end);
     setChosen(-1);
-    requestAnimationFrame(() => {
-      input.current?.focus();
-      input.current?.setSelectionRange(end, end);
-    });
+    caret.current = end;
   };
   const submit = () => {
     setOpen(false);

@@ -1,1 +1,0 @@
-import{N as e,gt as t,ht as n,pt as r}from"./index-DhgfHDHI.js";var i=t(n(),1);function a(t){let n=r(),[a,o]=(0,i.useState)({busy:!1,error:null}),s=async(r,i,a)=>{o({busy:!0,error:null});try{let s=await e(r,i,a);return o({busy:!1,error:null}),await n.invalidateQueries({queryKey:[t]}),s}catch(e){o({busy:!1,error:e});return}};return{...a,run:s}}export{a as t};
