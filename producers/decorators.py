@@ -243,7 +243,7 @@ def _seen(value: Any) -> Any:
     """See `_brief`; an argument of the application's own that cannot be looked at is named by its type."""
     try:
         return _brief(value)
-    except Exception:
+    except Exception:  # of the application's own code, whatever it is: the call goes on, and its record names the type
         return f"<{type(value).__name__}>"
 
 

@@ -163,7 +163,7 @@ class Client:
             return ask()
         except (SettingsError, OutOfTime):
             raise
-        except Exception as error:
+        except Exception as error:  # of the library, urllib3 or the engine: known ones are told apart, others go on
             from clickhouse_connect.driver.exceptions import ClickHouseError
 
             text = str(error)

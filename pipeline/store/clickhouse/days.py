@@ -105,7 +105,7 @@ def drop(client: Client, schema: Schema, going: Sequence[DoomedDay]) -> int:
 
 def counts(client: Client) -> dict[int, Counter[int]]:
     """The events of each partition by day."""
-    query = f"SELECT partition, intDiv(time, {DAY_NS}) AS day, count() FROM log GROUP BY partition, day"  # noqa: S608
+    query = f"SELECT partition, intDiv(time, {DAY_NS}) AS day, count() FROM log GROUP BY partition, day"  # noqa: S608 - a number
     found: dict[int, Counter[int]] = {}
     for partition, day, rows in client.rows(query):
         found.setdefault(partition, Counter())[day] = rows
