@@ -18,6 +18,7 @@ from monitoring.pipeline.errors import AlreadyRunning, SettingsError
 from monitoring.pipeline.ingest.listener import Listener
 from monitoring.pipeline.publish.connect import transport_from
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["listen"]
@@ -93,8 +94,7 @@ def _publisher(chosen: Settings) -> Publisher:
         max_bytes=chosen.whole("buffer_bytes"),
         frame_events=chosen.whole("frame_events"),
         flush_interval_seconds=chosen.number("flush_interval"),
-        spool_dir=chosen.path("spool_dir") or chosen.data / "spool",
-        spool_bytes=chosen.whole("spool_bytes"),
+        spool=Spool(chosen.path("spool_dir") or chosen.data / "spool", max_bytes=chosen.whole("spool_bytes")),
         required=True,
         on_trouble=lambda reason: _log.warning("%s; what was read is kept in the spool", reason),
     )

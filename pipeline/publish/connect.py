@@ -12,6 +12,7 @@ from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.publish import forks
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.settings import Settings
 
 __all__ = ["METRICS_SHARE", "publisher_from", "transport_from"]
@@ -94,8 +95,7 @@ def publisher_from(
         max_bytes=settings.whole("buffer_bytes") // share,
         frame_events=settings.whole("frame_events"),
         flush_interval_seconds=settings.number("flush_interval"),
-        spool_dir=spool_dir,
-        spool_bytes=settings.whole("spool_bytes"),
+        spool=Spool(spool_dir, max_bytes=settings.whole("spool_bytes")) if spool_dir else None,
         required=durability == "required",
         refine=refine,
         on_trouble=on_trouble,

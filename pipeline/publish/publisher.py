@@ -12,7 +12,6 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from monitoring.pipeline.bus.streams import Transport
@@ -64,7 +63,7 @@ class Publisher:
     - `flush(ack="store")`: it is committed and searchable (A3).
 
     `transport_factory` is called in the flusher's thread when the bus is needed, and anew after each failure.
-    With `spool_dir` every frame is fsynced there before it is sent; with `required`, moreover, nothing is shed:
+    With a `spool` every frame is fsynced there before it is sent; with `required`, moreover, nothing is shed:
     `emit` raises StoreFull or BusFull instead of dropping, and nothing is sent that could not be fsynced.
     Without `required`, while the spool fails, frames are kept in memory like those of a publisher without one.
 
@@ -85,8 +84,6 @@ class Publisher:
         max_bytes: int = 64 << 20,
         frame_events: int = 1000,
         flush_interval_seconds: float = 0.2,
-        spool_dir: Path | None = None,
-        spool_bytes: int = 1 << 30,
         spool: Spool | None = None,
         required: bool = False,
         choose_partition: Callable[[str, int], int] = by_lane,
@@ -102,12 +99,10 @@ class Publisher:
         A quarter of `max_bytes` is what frames in memory may take besides. `refine` is given each batch before it
         leaves the process, in the flusher's thread, and answers what is sent in its place, as many events; those of
         a batch for which it raises are dropped. `on_trouble` is told once when the bus or the spool stops working,
-        in the flusher's thread, `on_start` whenever threads are started, after a fork too. `spool` stands in for
-        `spool_dir` and `spool_bytes`, where several publishers of a process keep one bound together. Raises
-        SettingsError for `required` without a spool, KeyError for a signal that is none.
+        in the flusher's thread, `on_start` whenever threads are started, after a fork too. Several publishers of a
+        process share one `spool`, and so its bound. Raises SettingsError for `required` without a spool, KeyError for
+        a signal that is none.
         """
-        if spool is None and spool_dir is not None:
-            spool = Spool(spool_dir, max_bytes=spool_bytes)
         if required and spool is None:
             raise SettingsError(
                 "durability `required` needs a spool: set MONITORING_SPOOL_DIR to a directory on a local disk"

@@ -23,6 +23,7 @@ from monitoring.pipeline.events.event import Rejected
 from monitoring.pipeline.events.signals import METRICS
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.pipeline.store.verify import verify
 from tests.frames import Sender, event
 from tests.instance import Instance
@@ -200,7 +201,9 @@ def test_a_publisher_without_access_to_the_bus_has_the_same_guarantee_over_http(
     instance: Instance, address_of: str, tmp_path: Path
 ) -> None:
     publisher = Publisher(
-        lambda: HttpTransport(address_of, instance.keys["ingest"]), spool_dir=tmp_path / "spool", required=True
+        lambda: HttpTransport(address_of, instance.keys["ingest"]),
+        spool=Spool(tmp_path / "spool", max_bytes=1 << 30),
+        required=True,
     )
     with instance.draining():
         for number in range(2500):

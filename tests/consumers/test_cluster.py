@@ -14,6 +14,7 @@ from monitoring.pipeline.bus.streams import META_KEY, OWNER_KEY, StreamTransport
 from monitoring.pipeline.bus.tally import read_tally
 from monitoring.pipeline.errors import BusRefused, BusUnavailable
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from tests.cluster import ValkeyCluster, wait_until
 from tests.frames import event
 from tests.instance import PARTITIONS, Instance
@@ -86,7 +87,8 @@ def test_what_a_failover_forgets_after_it_was_acknowledged_is_sent_again_and_sto
     clock = [0.0]
     publisher = Publisher(
         lambda: StreamTransport(connect(cluster.url), stream_length=1000),
-        service="producer", spool_dir=tmp_path / "own-spool", choose_partition=lambda lane, count: 0,
+        service="producer", spool=Spool(tmp_path / "own-spool", max_bytes=1 << 30),
+        choose_partition=lambda lane, count: 0,
         clock=lambda: time.monotonic() + clock[0],
     )  # fmt: skip
     for number in range(30):

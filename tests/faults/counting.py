@@ -15,6 +15,7 @@ from pathlib import Path
 
 from monitoring.pipeline.bus.streams import StreamTransport, connect
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.producers.registry import Registry
 from monitoring.producers.shipping import Reporter
 from tests.faults.counts import CountsJournal
@@ -34,7 +35,7 @@ def main() -> None:
         lambda: StreamTransport(connect(url, timeout_seconds=2.0), stream_length=20_000),
         service=name,
         signal="metrics",
-        spool_dir=Path(spool),
+        spool=Spool(Path(spool), max_bytes=1 << 30),
         required=True,
         flush_interval_seconds=0.05,
     )

@@ -19,6 +19,7 @@ from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.event import Event, Rejected
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from tests.faults import workload
 from tests.faults.journal import Journal, content_sha, raw_sha
 
@@ -54,7 +55,7 @@ def main() -> None:
     publisher = Publisher(
         lambda: _transport(url, key_file),
         service=name,
-        spool_dir=Path(spool),
+        spool=Spool(Path(spool), max_bytes=1 << 30),
         required=True,
         flush_interval_seconds=0.05,
         choose_partition=lambda lane, partitions: int(partition) % partitions,

@@ -20,6 +20,7 @@ from monitoring.pipeline.bus.streams import META_KEY
 from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.publish.http import HttpTransport
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 from monitoring.producers.registry import Registry
 from monitoring.producers.shipping import Reporter, seconds_until_next
 from tests.instance import Instance
@@ -251,7 +252,7 @@ def test_over_http_it_is_the_same(instance: Instance, address: str) -> None:
 
 def test_prefork_workers_add_up_with_their_parent(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey, signal="metrics")
-    some = metrics_publisher(valkey, spool_dir=tmp_path / "spool")
+    some = metrics_publisher(valkey, spool=Spool(tmp_path / "spool", max_bytes=1 << 30))
     children = []
     with store.running(), reporting(some) as (registry, reporter):
         kept = registry.counter("requests").labels(route="/")

@@ -14,6 +14,7 @@ from monitoring.pipeline.errors import BusUnavailable, MonitoringError
 from monitoring.pipeline.events.delta import Delta
 from monitoring.pipeline.events.event import Event
 from monitoring.pipeline.publish.publisher import Publisher
+from monitoring.pipeline.publish.spool import Spool
 
 
 def event(number: int, *, level: int = 9, message: str | None = None, attributes: str = "") -> Event:
@@ -22,6 +23,11 @@ def event(number: int, *, level: int = 9, message: str | None = None, attributes
 
 def delta(number: int, labels: str = "{}") -> Delta:
     return Delta(number, 10_000_000_000, "api", family='{"name":"x","kind":"counter"}', labels=labels, value="1")
+
+
+def spool_in(directory: Path) -> Spool:
+    """A spool that is not full in any test."""
+    return Spool(directory, max_bytes=1 << 30)
 
 
 class Store:

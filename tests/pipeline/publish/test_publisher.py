@@ -23,7 +23,16 @@ from monitoring.pipeline.bus.frame import decode_payload
 from monitoring.pipeline.errors import BusFull, BusUnavailable, IngestRefused, SettingsError, StoreFull
 from monitoring.pipeline.events.event import MAX_EVENT_BYTES, Event, Rejected
 from monitoring.pipeline.publish.publisher import Counters, Publisher
-from tests.pipeline.publish.support import FlakyTransport, Store, delta, event, publisher, spooled_lanes, transport
+from tests.pipeline.publish.support import (
+    FlakyTransport,
+    Store,
+    delta,
+    event,
+    publisher,
+    spool_in,
+    spooled_lanes,
+    transport,
+)
 from tests.pipeline.publish.test_spool import file_size_limit
 
 INFO, WARNING = 9, 13
@@ -124,7 +133,7 @@ def test_text_that_cannot_be_encoded_is_mended_and_what_is_too_large_is_counted(
 
 def test_flush_reaches_the_level_asked_for_and_no_further(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
-    with closing(publisher(valkey, spool_dir=tmp_path)) as some:
+    with closing(publisher(valkey, spool=spool_in(tmp_path))) as some:
         some.emit(event(1))
         assert some.flush(20, "spool")
         assert some.flush(20, "bus")
@@ -203,7 +212,7 @@ def test_a_bus_that_never_answers_blocks_nobody(dead_end: str) -> None:
 
 
 def test_a_bus_that_never_answers_does_not_hold_up_who_waits_for_the_spool(dead_end: str, tmp_path: Path) -> None:
-    with closing(publisher(dead_end, spool_dir=tmp_path)) as some:
+    with closing(publisher(dead_end, spool=spool_in(tmp_path))) as some:
         for number in range(20):
             some.emit(event(number))
             assert some.flush(4, "spool"), "the connection's own timeout is five seconds"
@@ -359,7 +368,7 @@ def test_a_process_that_ends_where_nobody_takes_metrics_does_not_wait(valkey: st
     some.offer([delta(0)])
     began = time.monotonic()
     assert not some.close(100)
-    spooled = publisher(valkey, signal="metrics", spool_dir=tmp_path)
+    spooled = publisher(valkey, signal="metrics", spool=spool_in(tmp_path))
     spooled.offer([delta(0)])
     assert spooled.close(100), "it is safe until somebody does"
     assert time.monotonic() - began < 60
@@ -388,7 +397,7 @@ def test_an_outage_longer_than_the_memory_goes_to_the_spool(valkey_servers: Call
     server = valkey_servers()
     store = Store(server.url)
     server.kill()
-    with closing(publisher(server.url, spool_dir=tmp_path, max_events=2000, max_bytes=1 << 20)) as some:
+    with closing(publisher(server.url, spool=spool_in(tmp_path), max_events=2000, max_bytes=1 << 20)) as some:
         for number in range(0, 20_000, 500):
             for offset in range(500):
                 assert some.emit(event(number + offset, message="x" * 200))
@@ -407,7 +416,7 @@ def test_an_outage_longer_than_the_memory_goes_to_the_spool(valkey_servers: Call
 def test_while_the_disk_is_full_events_go_on_from_memory(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
     troubles: list[str] = []
-    with closing(publisher(valkey, spool_dir=tmp_path, on_trouble=troubles.append)) as some:
+    with closing(publisher(valkey, spool=spool_in(tmp_path), on_trouble=troubles.append)) as some:
         with file_size_limit(0), store.running():
             for number in range(100):
                 some.emit(event(number))
@@ -425,7 +434,7 @@ def test_while_the_disk_is_full_events_go_on_from_memory(valkey: str, tmp_path: 
 
 def test_a_spool_that_fills_up_on_the_way_loses_nothing(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
-    with closing(publisher(valkey, spool_dir=tmp_path)) as some:
+    with closing(publisher(valkey, spool=spool_in(tmp_path))) as some:
         some.emit(event(0))
         assert some.flush(20, "spool")
         with file_size_limit(1000):
@@ -443,7 +452,7 @@ def test_a_spool_that_fills_up_on_the_way_loses_nothing(valkey: str, tmp_path: P
 
 def test_required_raises_where_nothing_can_be_made_safe(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
-    with closing(publisher(valkey, spool_dir=tmp_path, required=True, max_events=100)) as some:
+    with closing(publisher(valkey, spool=spool_in(tmp_path), required=True, max_events=100)) as some:
         with file_size_limit(0):
             some.emit(event(0))
             assert not some.flush(0.3, "spool")
@@ -465,7 +474,7 @@ def test_required_raises_where_nothing_can_be_made_safe(valkey: str, tmp_path: P
 
 
 def test_required_raises_when_the_buffer_is_full_and_sheds_nothing(tmp_path: Path) -> None:
-    some = Publisher(nowhere, spool_dir=tmp_path, required=True, max_events=100, flush_interval_seconds=60)
+    some = Publisher(nowhere, spool=spool_in(tmp_path), required=True, max_events=100, flush_interval_seconds=60)
     with closing(some), pytest.raises(BusFull, match="buffer is full"):
         while True:
             some.emit_all([event(1)] * 20)
@@ -479,13 +488,13 @@ def test_required_without_a_spool_is_an_error_of_the_settings() -> None:
 
 def test_a_publisher_sends_what_an_earlier_process_left_in_its_spool(valkey: str, tmp_path: Path) -> None:
     store = Store(valkey)
-    with closing(Publisher(nowhere, spool_dir=tmp_path, flush_interval_seconds=0.01)) as first:
+    with closing(Publisher(nowhere, spool=spool_in(tmp_path), flush_interval_seconds=0.01)) as first:
         for number in range(10):
             first.emit(event(number))
         assert first.flush(20, "spool")
         assert first.close(0.1), "it is safe"
     assert len(spooled_lanes(tmp_path)) == 1
-    with store.running(), closing(publisher(valkey, spool_dir=tmp_path)) as second:
+    with store.running(), closing(publisher(valkey, spool=spool_in(tmp_path))) as second:
         second.emit(event(10))
         while store.timestamps() != list(range(11)):
             threading.Event().wait(0.02)
@@ -498,8 +507,8 @@ _VICTIM = """
 import sys
 from pathlib import Path
 from monitoring.pipeline.publish.publisher import Publisher
-from tests.pipeline.publish.support import event, transport
-some = Publisher(lambda: transport(sys.argv[1]), spool_dir=Path(sys.argv[2]), flush_interval_seconds=0.005)
+from tests.pipeline.publish.support import event, spool_in, transport
+some = Publisher(lambda: transport(sys.argv[1]), spool=spool_in(Path(sys.argv[2])), flush_interval_seconds=0.005)
 number = int(sys.argv[3])
 while True:
     for _ in range(50):
@@ -526,7 +535,7 @@ def test_what_was_acknowledged_by_the_spool_survives_kill_9(valkey: str, tmp_pat
                         process.send_signal(signal.SIGKILL)
                         break
                 promised += [range(start, int(line)) for line in process.stdout.read().split()[:-1]]
-        with closing(publisher(valkey, spool_dir=tmp_path)) as last:
+        with closing(publisher(valkey, spool=spool_in(tmp_path))) as last:
             last.emit(event(99_000_000))
             assert last.flush(30)
             while len(spooled_lanes(tmp_path)) > 1:
@@ -545,7 +554,7 @@ def test_a_forked_child_publishes_on_a_lane_of_its_own_and_the_parents_events_ar
     valkey: str, tmp_path: Path
 ) -> None:
     store = Store(valkey)
-    with store.running(), closing(publisher(valkey, spool_dir=tmp_path, flush_interval_seconds=0.05)) as some:
+    with store.running(), closing(publisher(valkey, spool=spool_in(tmp_path), flush_interval_seconds=0.05)) as some:
         for number in range(100):
             some.emit(event(number))
         assert some.flush(20)
@@ -723,7 +732,7 @@ def test_what_is_emitted_after_the_finish_is_on_the_bus_before_emit_returns(valk
 
 
 def test_what_is_emitted_after_the_finish_is_saved_where_there_is_a_spool_and_no_bus(tmp_path: Path) -> None:
-    with closing(Publisher(nowhere, spool_dir=tmp_path, flush_interval_seconds=0.01)) as some:
+    with closing(Publisher(nowhere, spool=spool_in(tmp_path), flush_interval_seconds=0.01)) as some:
         some.emit(event(1))
         assert some.finish()
         assert some.emit(event(2))
