@@ -322,7 +322,9 @@ def worker(queues: tuple[str, ...], processes: int) -> None:
 def ticker() -> None:
     """Run the ticker alone. Several do no harm: those of one data directory take turns."""
     chosen = _part("ticker")
-    _tick(chosen, locate(chosen))
+    url = locate(chosen)
+    locate_queue(chosen, url)  # what cannot be is said now, not once this one has the turn
+    _tick(chosen, url)
 
 
 def _check(chosen: Settings) -> None:

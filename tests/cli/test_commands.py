@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from monitoring.cli import COMMANDS, main
+from monitoring.consumers import stop
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,3 +65,4 @@ def test_a_cluster_as_the_bus_needs_a_server_for_the_jobs_and_says_so(command: s
     result = CliRunner().invoke(main, [command], env=environment)
     assert result.exit_code == 2
     assert "set MONITORING_QUEUE_URL" in result.output
+    assert not stop.requested(), "nothing had been started that would have to be stopped"
